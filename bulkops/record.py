@@ -1,0 +1,94 @@
+"""What flows through the house: source rows, the records they become, references between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Scalar: TypeAlias = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locator:
+    """Where a row stands: `tasks.csv:7`, or sheet `Tasks` row 7 of `tasks.xlsx`."""
+
+    file: str
+    line: int | None = None  # 1-based, the line where the row begins
+    sheet: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}, sheet {self.sheet}" if self.sheet else self.file
+        return f"{place}:{self.line}" if self.line is not None else place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One record of the source, as text. `cells` has one text per column of `Header.columns`.
+
+    A row whose number of cells differs from the header's keeps what it has; `mapping` rejects it.
+    """
+
+    cells: tuple[str, ...]
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """The id that change number `change` of the same plan will have created: known after apply."""
+
+    change: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """The id of the one record of `entity` whose `fields` equal `values` (compared as the server does)."""
+
+    entity: str
+    fields: tuple[str, ...]
+    values: tuple[Scalar, ...]
+    column: str = ""  # where the text came from, for messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FromStep:
+    """The record that step `step` made or found for the source texts `key`."""
+
+    step: str
+    key: tuple[str, ...]
+    column: str = ""
+
+
+Reference: TypeAlias = Lookup | FromStep | Created
+Value: TypeAlias = Scalar | Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Typed field values for one entity. UDFs are keyed `udf:Name`. A value of None clears the field.
+
+    A field that is absent is left alone.
+    """
+
+    values: Mapping[str, Value]
+    impersonate: Value = None  # resource id, where the step sets one row by row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowError:
+    """Why one row cannot become a change: what is wrong, in which column, with which text."""
+
+    message: str
+    column: str = ""
+    value: str | None = None
+    field: str = ""
+
+    def __str__(self) -> str:
+        parts = []
+        if self.column:
+            parts.append(f"column {self.column}")
+        if self.value is not None:
+            shown = self.value if len(self.value) <= 60 else self.value[:57] + "..."
+            parts.append(repr(shown))
+        place = " ".join(parts)
+        return f"{place}: {self.message}" if place else self.message

@@ -1,0 +1,105 @@
+"""The shape of an entity: its fields, its routes, what can be done with it.
+
+Made from the shipped catalog (offline) or from the tenant's own metadata (preferred); frozen, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+
+class FieldType(StrEnum):
+    """The API's data types. JSON: numbers for the first five, text for string, datetime, bytes."""
+
+    INTEGER = "integer"
+    LONG = "long"
+    SHORT = "short"
+    DECIMAL = "decimal"
+    DOUBLE = "double"
+    BOOLEAN = "boolean"
+    STRING = "string"
+    DATETIME = "datetime"
+    BYTES = "byte[]"
+
+    @property
+    def is_whole(self) -> bool:
+        return self in (FieldType.INTEGER, FieldType.LONG, FieldType.SHORT)
+
+    @property
+    def is_fraction(self) -> bool:
+        return self in (FieldType.DECIMAL, FieldType.DOUBLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicklistValue:
+    value: str  # text, as the metadata has it; records hold the number
+    label: str
+    is_active: bool = True
+    is_system: bool = False
+    parent: str = ""  # the parent field's value under which this one may be chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field. `name` is `udf:Name` for a user-defined field."""
+
+    name: str
+    type: FieldType
+    length: int = 0  # characters; 0: no limit known
+    is_required: bool = False  # on create
+    is_read_only: bool = False  # required as well: given on create, never changed
+    is_queryable: bool = True
+    is_fixed: bool = False  # writable on create, an update of it is an error
+    is_date_only: bool = False  # the server sets the time to midnight and keeps the date as written
+    is_rich_text: bool = False  # a write flattens formatting and drops images
+    is_path_only: bool = False  # the parent's id, which travels in the path and is in no record
+    reference: str = ""  # the entity whose id it holds
+    picklist: tuple[PicklistValue, ...] | None = None  # None: none; (): only the tenant knows
+    picklist_parent: str = ""
+    label: str = ""
+    soap_name: str = ""  # what the older API calls it, where that differs
+
+    @property
+    def is_udf(self) -> bool:
+        return self.name.startswith("udf:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """The route through which a child entity is written: `/{path[0]}/{parentId}/{path[1]}`."""
+
+    entity: str  # the parent's entity name
+    path: tuple[str, str]
+    field: str  # the field of the child that holds the parent's id
+    methods: frozenset[str]  # on the collection: GET, POST, PATCH, PUT
+    item_methods: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entity:
+    """One entity. `can` maps create, update, delete to "root", "child", "root+child"; absent: impossible."""
+
+    name: str
+    singular: str  # the older API's name, as in error texts
+    can: Mapping[str, str]
+    is_queryable: bool
+    parent: Parent | None = None
+    has_udfs: bool = False
+    can_impersonate: bool = False
+    is_live: bool = False  # made from the tenant's metadata, not from the catalog
+    fields: Mapping[str, Field] = field(default_factory=dict)  # by exact name, UDFs as "udf:Name"
+
+    @cached_property
+    def _folded(self) -> dict[str, Field]:
+        return {name.casefold(): item for name, item in self.fields.items()}
+
+    def find(self, name: str) -> Field | None:
+        """The field of that name, case ignored as the API does."""
+        return self.fields.get(name) or self._folded.get(name.casefold())
+
+    def creator_field(self) -> Field | None:
+        """The field in which the server notes who created a record, where the entity has one."""
+        return self.find("creatorResourceID") or self.find("createdByResourceID")
