@@ -1,0 +1,96 @@
+"""What nobody outside the vendor knows for sure: one switch each, with the likeliest answer as the default.
+
+The names and values are those of `--switch NAME=VALUE` and of `/_simulator/switches`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from bulkops.simulator.catalog import suggest
+
+OnOff = Literal["on", "off"]
+OffOn = Literal["off", "on"]
+Chance = Annotated[float, (0.0, 1.0)]
+Milliseconds = Annotated[float, (0.0, 600_000.0)]
+
+
+@dataclass(slots=True, kw_only=True)
+class Switches:
+    """The switches and their defaults; assignable while the simulator runs."""
+
+    thread_scope: Literal["child", "parent", "both"] = "child"  # whose slot a child path takes
+    thread_status: Literal["429", "500"] = "429"  # a request above the thread limit
+    thread_excess: Literal["refuse", "wait"] = "refuse"  # wait: what older integrations get
+    hour_status: Literal["429", "500", "403"] = "429"  # a request above the hourly threshold
+    retry_after: OffOn = "off"  # whether refusals carry the header
+    refused_count: OnOff = "on"  # whether refused requests count to the hour
+    zone_count: OffOn = "off"  # whether zoneInformation counts to the hour
+    tier_half_ms: Milliseconds = 500.0  # what a request waits at 50 % of the threshold
+    tier_three_quarters_ms: Milliseconds = 1000.0  # at 75 %
+    unauthorized_body: Literal["message", "errors", "empty", "html"] = "message"
+    not_found_body: Literal["message", "html"] = "message"  # a path or verb that is not there
+    missing_get: Literal["200", "404"] = "200"  # 200: {"item": null}
+    exact_page: Literal["null", "url"] = "null"  # nextPageUrl of a full page that is the last one
+    empty_filter: Literal["all", "error"] = "all"
+    unknown_operator: Literal["drop", "error"] = "drop"
+    noteq_null: Literal["exclude", "include"] = "exclude"  # whether noteq and notIn find empty fields
+    text_for_number: Literal["long", "never", "number"] = "long"  # "5" in a filter: no match where the field
+    #   is a long and a number elsewhere; no match in any number field; a number everywhere
+    in_limit: Literal["500", "off"] = "500"  # values of one `in`
+    nesting: Literal["any", "flat"] = "any"  # flat: a group in a group is refused
+    or_text: Literal["soap", "rest"] = "soap"  # how the refusal of 501 OR conditions begins
+    udf_collection: Literal["omit", "empty"] = "omit"  # an answer in which no record has a UDF value
+    parent_mismatch: Literal["path", "error"] = "path"  # another parent in the body than in the path
+    foreign_parent: Literal["allow", "error"] = "allow"  # an update under a parent that is not the record's
+    lock_failures: Chance = (
+        0.0  # the chance that a write beside another one of its entity is a deadlock's victim
+    )
+    attachment_bytes: Literal["raw", "encoded"] = "raw"  # what counts to 10,000,000 bytes in five minutes
+    trim: OnOff = "on"  # whether the server trims text
+
+    def values(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def set(self, name: str, value: object) -> None:
+        """Raises ValueError with the allowed names or values."""
+        kinds = _kinds()
+        if name not in kinds:
+            raise ValueError(
+                f"there is no switch {name!r}{suggest(name, kinds)}; switches are {', '.join(kinds)}"
+            )
+        setattr(self, name, _read(name, kinds[name], value))
+
+    def update(self, values: Mapping[str, object]) -> None:
+        """All of them or, when one is wrong, none (ValueError)."""
+        trial = Switches(**self.values())
+        for name, value in values.items():
+            trial.set(name, value)
+        for field in fields(self):
+            setattr(self, field.name, getattr(trial, field.name))
+
+
+@lru_cache(maxsize=1)
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(Switches, include_extras=True)
+
+
+def _read(name: str, kind: Any, value: object) -> Any:
+    if get_origin(kind) is Literal:
+        allowed = get_args(kind)
+        text = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+        text = "null" if value is None else text
+        if text not in allowed:
+            raise ValueError(f"the switch {name} is {' or '.join(allowed)}, not {text!r}")
+        return text
+    low, high = get_args(kind)[1]
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = -1.0
+    if not low <= number <= high:
+        raise ValueError(f"the switch {name} is a number from {low:g} to {high:g}, not {str(value)!r}")
+    return number
