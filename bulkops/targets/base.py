@@ -38,6 +38,8 @@ class Usage:
     used: int = 0  # tokens out now
     others: int = 0  # calls of others in the last window
     window_s: float = 3600.0
+    requests: int = 10_000  # calls the tenant's window holds, all integrations
+    share: float = 0.75  # of the window that is granted to us and others together
     waiting: str | None = None  # a sentence while calls wait for the limiter or a slot
     in_flight: Mapping[str, int] = field(default_factory=dict)
 
@@ -84,3 +86,8 @@ class Target(Protocol):
         ...
 
     def usage(self) -> Usage: ...
+
+    def drain(self) -> None:
+        """From now on nothing more is sent: calls that wait for a slot or a token, and new ones, raise
+        NotSentError. What is in flight finishes."""
+        ...
