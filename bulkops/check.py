@@ -1,0 +1,114 @@
+"""Checks a job against the shapes of entities: do they exist, can that be done with them. Pure, offline.
+
+What single fields and columns demand is `mapping`'s matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from bulkops.errors import Fault
+from bulkops.jobmodel import FieldSpec, Job, Step, StepAction
+from bulkops.schema import Entity
+from bulkops.wording import did_you_mean, listed, shown
+from bulkops.yamlfile import position
+
+FindEntity: TypeAlias = Callable[[str], Entity | None]
+Suggest: TypeAlias = Callable[[str], list[str]]
+
+_PARTICIPLES = {"create": "created", "update": "updated", "delete": "deleted"}
+
+
+def check_job(job: Job, find_entity: FindEntity, suggest: Suggest) -> list[Fault]:
+    """Every fault of entities, actions, match fields and lookups, in the job's order.
+
+    `find_entity` knows an entity by its name; `suggest` names entities that may have been meant.
+    """
+    faults = [fault for step in job.steps for fault in _check_step(step, find_entity, suggest)]
+    return sorted(faults, key=position)
+
+
+def _check_step(step: Step, find_entity: FindEntity, suggest: Suggest) -> Iterator[Fault]:
+    entity = find_entity(step.entity)
+    if entity is None:
+        yield _unknown_entity(step.where("entity"), step.entity, suggest)
+        return
+    yield from _check_action(step, entity)
+    yield from _check_match(step, entity)
+    for name, spec in step.specs().items():
+        if spec.lookup:
+            yield from _check_lookup(name, spec, entity, find_entity, suggest)
+
+
+def _unknown_entity(where: str, name: str, suggest: Suggest) -> Fault:
+    near = suggest(name)
+    hint = f"Did you mean {listed(near)}?" if near else "`bulkops describe` lists them."
+    return Fault(where=where, message=f"{shown(name)} is no entity", hint=hint)
+
+
+def _check_action(step: Step, entity: Entity) -> Iterator[Fault]:
+    needed = ("create", "update") if step.action is StepAction.UPSERT else (step.action.value,)
+    lacking = [action for action in needed if action not in entity.can]
+    if not lacking:
+        return
+    possible = [action for action in _PARTICIPLES if action in entity.can]
+    hint = f"It allows {listed(possible, 'and')}." if possible else "It can only be read."
+    done = " or ".join(_PARTICIPLES[action] for action in lacking)
+    message = f"{entity.name} cannot be {done}, which `{step.action}` needs"
+    yield Fault(where=step.where("action"), message=message, hint=hint)
+
+
+def _check_match(step: Step, entity: Entity) -> Iterator[Fault]:
+    if step.match and not entity.is_queryable:
+        message = f"{entity.name} cannot be queried, so no record can be matched"
+        yield Fault(where=step.where("match"), message=message)
+        return
+    for name in step.match:
+        yield from _check_comparable(name, entity, step.where("match"), "match")
+
+
+def _check_lookup(
+    name: str, spec: FieldSpec, entity: Entity, find_entity: FindEntity, suggest: Suggest
+) -> Iterator[Fault]:
+    field = entity.find(name)
+    wanted = spec.entity or (field.reference if field else "")
+    if not wanted:
+        if field is not None or name.startswith("udf:"):
+            hint = "Name the entity to look in: `entity: …`."
+            yield Fault(where=spec.where, message=f"{shown(name)} refers to no entity", hint=hint)
+        return  # of an unknown field the mapping tells
+    target = find_entity(wanted)
+    if target is None:
+        yield _unknown_entity(spec.where, wanted, suggest)
+    elif not target.is_queryable:
+        yield Fault(
+            where=spec.where, message=f"{target.name} cannot be queried, so no record can be looked up"
+        )
+    else:
+        for item in spec.lookup:
+            yield from _check_comparable(item, target, spec.where, "lookup")
+
+
+def _check_comparable(name: str, entity: Entity, where: str, key: str) -> Iterator[Fault]:
+    """A field by which records are found must exist and be queryable."""
+    field = entity.find(name)
+    if field is None:
+        if name.casefold().startswith("udf:") and not entity.is_live:
+            if not entity.has_udfs:
+                message = f"{entity.name} has no user-defined fields, and `{key}` names {shown(name)}"
+                yield Fault(where=where, message=message)
+            return  # which ones there are is known to the tenant only
+        message = f"{entity.name} has no field {shown(name)}, which `{key}` names"
+        yield Fault(where=where, message=message, hint=_near_field(name, entity))
+    elif not field.is_queryable:
+        message = f"{entity.name}.{field.name} cannot be queried, so `{key}` cannot name it"
+        yield Fault(where=where, message=message, hint=f"`bulkops describe {entity.name}` shows what can be.")
+
+
+def _near_field(name: str, entity: Entity) -> str:
+    """The older API's names come first: people know them from templates and scripts."""
+    for field in entity.fields.values():
+        if field.soap_name and field.soap_name.casefold() == name.casefold():
+            return f"In the REST API it is `{field.name}`."
+    return did_you_mean(name, entity.fields) or f"`bulkops describe {entity.name}` lists them."

@@ -1,0 +1,166 @@
+"""Jobs: what to do, for which tenant, from which sources. The door to job files and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bulkops.errors import Fault
+from bulkops.jobfile import read_job
+from bulkops.jobmodel import (
+    Assignee,
+    CloseProjects,
+    Condition,
+    Distinct,
+    DivideBy,
+    Empty,
+    FieldSpec,
+    FileSource,
+    Inactive,
+    Job,
+    Keep,
+    LookupValue,
+    Method,
+    Note,
+    NumberSpec,
+    Op,
+    OpenTasks,
+    QuerySource,
+    Reassign,
+    Recipe,
+    Source,
+    Step,
+    StepAction,
+)
+from bulkops.jobrules import rule_faults
+from bulkops.jobsources import file_type_fault
+from bulkops.wording import did_you_mean, listed, shown
+from bulkops.yamlfile import Faults, read_yaml
+
+__all__ = [
+    "Assignee",
+    "CloseProjects",
+    "Condition",
+    "Distinct",
+    "DivideBy",
+    "Empty",
+    "FieldSpec",
+    "FileSource",
+    "Inactive",
+    "Job",
+    "Keep",
+    "LookupValue",
+    "Method",
+    "Note",
+    "NumberSpec",
+    "Op",
+    "OpenTasks",
+    "QuerySource",
+    "Reassign",
+    "Recipe",
+    "Source",
+    "Step",
+    "StepAction",
+    "load_job",
+    "unsupported",
+]
+
+NO_SOURCES: Mapping[str, Path] = {}
+
+
+def load_job(path: Path, *, sources: Mapping[str, Path] = NO_SOURCES, only_supported: bool = True) -> Job:
+    """Reads a job file; `sources` maps a step's name to the file that it reads instead.
+
+    Raises JobError with every fault of the file in its order, each with file:line, and with what this
+    version does not run yet unless `only_supported` is off. Says nothing about entities and columns.
+    """
+    faults = Faults(str(path))
+    root = read_yaml(path, faults)
+    if root is None:
+        raise faults.error()
+    job = read_job(root, path, faults)
+    faults.found += rule_faults(job)
+    job = _with_sources(job, sources, faults)
+    if only_supported:
+        faults.found += unsupported(job)
+    if faults.found:
+        raise faults.error()
+    return job
+
+
+def _with_sources(job: Job, sources: Mapping[str, Path], faults: Faults) -> Job:
+    names = [step.name for step in job.steps if step.name]
+    for name, file in sources.items():
+        where = f"--source {name}"
+        wrong = file_type_fault(str(file))
+        if name not in names:
+            hint = did_you_mean(name, names) or (f"The steps are {listed(names)}." if names else "")
+            faults.found.append(Fault(where=where, message=f"there is no step {shown(name)}", hint=hint))
+        elif wrong:
+            faults.found.append(Fault(where=where, message=wrong[0], hint=wrong[1]))
+    steps = [_reading(step, sources[step.name]) if step.name in sources else step for step in job.steps]
+    return replace(job, steps=tuple(steps))
+
+
+def _reading(step: Step, file: Path) -> Step:
+    """The step with another file, whose dialect is its own; what makes rows distinct is the step's."""
+    distinct = step.source.distinct if isinstance(step.source, FileSource) else None
+    return replace(step, source=FileSource(file=file, display=str(file), distinct=distinct))
+
+
+Finder = Callable[[Job], Iterable[str]]
+"""The places of a job where something is used."""
+
+
+def _in_steps(key: str, uses: Callable[[Step], bool]) -> Finder:
+    return lambda job: (step.where(key) for step in job.steps if uses(step))
+
+
+def _in_files(uses: Callable[[FileSource], bool]) -> Finder:
+    return _in_steps("source", lambda step: isinstance(step.source, FileSource) and uses(step.source))
+
+
+def _in_fields(uses: Callable[[FieldSpec], bool]) -> Finder:
+    return lambda job: (spec.where for step in job.steps for spec in step.specs().values() if uses(spec))
+
+
+def _of_type(suffix: str) -> Finder:
+    return _in_files(lambda source: source.file.suffix.lower() == suffix)
+
+
+def _as_recipe(key: str, kind: type[Recipe]) -> Finder:
+    return lambda job: [job.where(key)] if isinstance(job.recipe, kind) else []
+
+
+UNSUPPORTED: tuple[tuple[str, Finder], ...] = (
+    ("a second step", lambda job: (step.where() for step in job.steps[1:])),
+    ("the recipe `reassign`", _as_recipe("reassign", Reassign)),
+    ("the recipe `close_projects`", _as_recipe("close_projects", CloseProjects)),
+    ("a query as source", _in_steps("source", lambda step: isinstance(step.source, QuerySource))),
+    ("an .xlsx file as source", _of_type(".xlsx")),
+    ("a .jsonl file as source", _of_type(".jsonl")),
+    ("a .parquet file as source", _of_type(".parquet")),
+    ("`sheet`", _in_files(lambda source: source.sheet is not None)),
+    ("`distinct`", _in_files(lambda source: source.distinct is not None)),
+    ("`from`", _in_fields(lambda spec: spec.from_ is not None)),
+    ("`inactive`", _in_fields(lambda spec: spec.inactive is not None)),
+    ("`udf`", _in_steps("udf", lambda step: bool(step.udf))),
+    ("`udf:` in `match`", _in_steps("match", lambda step: any(_is_udf(name) for name in step.match))),
+    ("`impersonate`", _in_steps("impersonate", lambda step: step.impersonate is not None)),
+    ("`marker`", _in_steps("marker", lambda step: step.marker is not None)),
+)  # fmt: skip
+"""What job files can say and this version does not do: taken out line by line as it comes to life."""
+
+
+def _is_udf(name: str) -> bool:
+    return name.casefold().startswith("udf:")
+
+
+def unsupported(job: Job) -> list[Fault]:
+    """A fault for every use of what this version does not do, so that nothing is ignored in silence."""
+    return [
+        Fault(where=where, message=f"{what} is not supported yet in this version of bulkops")
+        for what, find in UNSUPPORTED
+        for where in find(job)
+    ]

@@ -1,0 +1,217 @@
+"""The grammar of job files: a tree of texts becomes a Job, and every misfit a fault at its place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bulkops.jobfields import read_field
+from bulkops.jobmodel import (
+    Assignee,
+    CloseProjects,
+    DivideBy,
+    FieldSpec,
+    Job,
+    Method,
+    Note,
+    OpenTasks,
+    Reassign,
+    Recipe,
+    Step,
+    StepAction,
+)
+from bulkops.jobsources import NO_FILE, read_conditions, read_file_source, read_source
+from bulkops.safety import DEFAULTS, Limit
+from bulkops.wording import did_you_mean, listed, shown
+from bulkops.yamlfile import Entry, Faults, Node, Text
+from bulkops.yamlform import Form, read_text
+
+_RECIPES = ("reassign", "close_projects")
+_LIMITED = ("create", "update", "delete")
+_NAME = re.compile(r"\w(?:[\w .()-]{0,78}[\w)])?")  # it becomes part of file names
+_MOST_ROWS = 10**9
+
+
+def read_job(root: Node, path: Path, faults: Faults) -> Job:
+    """The job in `root`. It may be used only if `faults` stayed empty."""
+    with Form(root, "a job", faults) as form:
+        _check_version(form)
+        missing = form.texts("missing", may_be_empty=True)
+        job = Job(
+            path=path,
+            name=_name(form, "name"),
+            tenant=form.text("tenant"),
+            reason=form.optional_text("reason", may_be_empty=True) or "",
+            missing=missing if form.has("missing") else ("",),
+            steps=tuple(_step(node, path, faults) for node in form.rows("steps", required=_is_plain(form))),
+            limits=_limits(form),
+            recipe=_recipe(form, path.parent),
+            lines={key: entry.key.place.line for key, entry in form.entries.items()},
+        )
+        kinds = form.given("steps", *_RECIPES)
+        for key in kinds[1:]:
+            hint = "A job has steps, or one recipe; write a second job."
+            form.fault(key, f"`{kinds[0]}` and `{key}` exclude each other", hint)
+    return job
+
+
+def _check_version(form: Form) -> None:
+    version = form.text("version")
+    if version and version != "1":
+        form.fault("version", f"version {shown(version)} is not known", "Write `version: 1`.")
+
+
+def _is_plain(form: Form) -> bool:
+    """Whether the job has to have steps."""
+    return not form.given(*_RECIPES)
+
+
+def _name(form: Form, key: str) -> str:
+    text = form.text(key)
+    if text and not _NAME.fullmatch(text):
+        hint = (
+            "Use letters, digits, spaces and _ - . ( ), at most 80 of them, beginning with a letter or digit."
+        )
+        form.fault(key, f"{shown(text)} cannot be a name, because files are named after it", hint)
+    return text
+
+
+def _step(node: Node, path: Path, faults: Faults) -> Step:
+    with Form(node, "a step", faults) as form:
+        source = form.node("source", required=True)
+        form.node("fields", required=not form.has("udf"))
+        return Step(
+            name=_name(form, "name"),
+            entity=form.text("entity"),
+            action=form.choice("action", StepAction, required=True) or StepAction.CREATE,
+            source=NO_FILE if source is None else read_source(source, path.parent, faults),
+            match=form.texts("match"),
+            fields=_fields(form, "fields"),
+            udf=_fields(form, "udf"),
+            ignore=form.texts("ignore", may_be_empty=True),
+            impersonate=_impersonate(form),
+            marker=form.optional_text("marker"),
+            file=faults.file,
+            line=form.place.line,
+            lines={key: entry.key.place.line for key, entry in form.entries.items()},
+        )
+
+
+def _fields(form: Form, key: str) -> dict[str, FieldSpec]:
+    """A table of fields. The target ignores the case of field names, so two that differ in it are one."""
+    specs: dict[str, FieldSpec] = {}
+    seen: dict[str, Entry] = {}
+    for entry in form.pairs(key):
+        name = entry.key.text
+        first = seen.setdefault(name.casefold(), entry)
+        if first is not entry:
+            message = f"the field {shown(name)} stands here and in line {first.key.place.line}"
+            form.faults.add(entry.key.place, message, "Leave one of them out.")
+        if name.casefold().startswith("udf:"):
+            hint = f"Write {shown(name[4:])} under `udf`."
+            form.faults.add(entry.key.place, f"{shown(name)} is a user-defined field", hint)
+        specs[name] = read_field(entry.value, entry.key.place, form.faults)
+    return specs
+
+
+def _impersonate(form: Form) -> FieldSpec | None:
+    node = form.node("impersonate")
+    if node is None:
+        return None
+    spec = read_field(node, form.at("impersonate"), form.faults)
+    if spec.template is not None or spec.from_ is not None:
+        form.fault("impersonate", "`impersonate` takes `column` or `value`, with `lookup`")
+    return spec
+
+
+def _limits(form: Form) -> dict[str, Limit]:
+    """Every limit in force: the defaults, and what the job says instead."""
+    limits = dict(DEFAULTS)
+    for entry in form.pairs("limits"):
+        kind = entry.key.text
+        field, equals, label = kind.partition("=")
+        if kind not in _LIMITED and not (equals and field.strip() and label.strip()):
+            known = f"A limit is for {listed(_LIMITED)}, or for field=label such as status=Complete."
+            hint = did_you_mean(kind, _LIMITED) or known
+            form.faults.add(entry.key.place, f"{shown(kind)} cannot be limited", hint)
+        limits[kind] = _limit(entry.value, DEFAULTS.get(kind, Limit()), form.faults)
+    return limits
+
+
+def _limit(node: Node, default: Limit, faults: Faults) -> Limit:
+    with Form(node, "a limit", faults) as form:
+        percent = form.number("percent", 0, 100)
+        count = form.whole("count", 0, _MOST_ROWS)
+        minimum = form.whole("minimum", 0, _MOST_ROWS)
+        if form.is_table and not form.entries:
+            faults.add(form.place, "a limit is empty", "Give it `percent`, `count` or both.")
+        limit = Limit(
+            percent=default.percent if percent is None else percent,
+            count=default.count if count is None else count,
+            minimum=default.minimum if minimum is None else minimum,
+        )
+        if form.is_table and not form.given("percent", "count") and limit.percent is limit.count is None:
+            faults.add(form.place, "a limit needs `percent` or `count`")
+    return limit
+
+
+def _recipe(form: Form, folder: Path) -> Recipe | None:
+    faults = form.faults
+    reassign = form.read("reassign", lambda node: _reassign(node, faults), None)
+    close = form.read("close_projects", lambda node: _close_projects(node, folder, faults), None)
+    return reassign or close
+
+
+def _reassign(node: Node, faults: Faults) -> Reassign:
+    with Form(node, "`reassign`", faults) as form:
+        divide = form.node("divide")
+        return Reassign(
+            from_=form.text("from"),
+            to=tuple(_assignee(item, faults) for item in form.rows("to", required=True)),
+            divide=Method.ROUND_ROBIN if divide is None else _divide(divide, form),
+            entities=form.texts("entities", required=True),
+            where=read_conditions(form, "where"),
+        )
+
+
+def _assignee(node: Node, faults: Faults) -> Assignee:
+    with Form(node, "an entry of `to`", faults) as form:
+        return Assignee(resource=form.text("resource"), role=form.optional_text("role"))
+
+
+def _divide(node: Node, form: Form) -> Method | DivideBy:
+    if isinstance(node, Text):
+        return form.choice("divide", Method) or Method.ROUND_ROBIN
+    with Form(node, "`divide`", form.faults) as inner:
+        pairs = inner.pairs("map", required=True)
+        texts = {entry.key.text: read_text(entry.value, "`map`", form.faults) for entry in pairs}
+        return DivideBy(by=inner.text("by"), map=texts)
+
+
+def _close_projects(node: Node, folder: Path, faults: Faults) -> CloseProjects:
+    with Form(node, "`close_projects`", faults) as form:
+        recipe = CloseProjects(
+            where=read_conditions(form, "where"),
+            source=form.read("source", lambda item: read_file_source(item, folder, faults), None),
+            match=form.texts("match"),
+            status=form.text("status"),
+            open_tasks=form.choice("open_tasks", OpenTasks, required=True) or OpenTasks.REFUSE,
+            note=form.read("note", lambda item: _note(item, faults), None),
+        )
+        _check_which_projects(form)
+    return recipe
+
+
+def _check_which_projects(form: Form) -> None:
+    given = form.given("where", "source")
+    if not given and form.is_table:
+        form.faults.add(form.place, "`close_projects` needs `where` or `source`, to say which projects")
+    elif len(given) == 2:
+        form.fault("source", "`where` and `source` exclude each other")
+    elif form.has("source") != form.has("match"):
+        form.fault("match", "`source` and `match` belong together")
+
+
+def _note(node: Node, faults: Faults) -> Note:
+    with Form(node, "`note`", faults) as form:
+        return Note(title=form.text("title"), description=form.text("description"))

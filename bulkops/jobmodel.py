@@ -1,0 +1,269 @@
+"""What a job file says, as values. Texts stand as the author wrote them; every part knows its line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeAlias
+
+from bulkops.safety import DEFAULTS, Limit
+
+
+class StepAction(StrEnum):
+    """What a step does with its rows; an upsert becomes a create or an update, row by row."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UPSERT = "upsert"
+    DELETE = "delete"
+
+
+class Empty(StrEnum):
+    """What an empty cell means for its field."""
+
+    SKIP = "skip"  # leave the field alone
+    CLEAR = "clear"
+    REJECT = "reject"  # reject the row
+
+
+class Inactive(StrEnum):
+    """What to do with an inactive picklist value or an inactive referenced record."""
+
+    REJECT = "reject"
+    ALLOW = "allow"
+
+
+class Keep(StrEnum):
+    FIRST = "first"
+    LAST = "last"
+
+
+class Op(StrEnum):
+    """The target's own operators."""
+
+    EQ = "eq"
+    NOTEQ = "noteq"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    BEGINS_WITH = "beginsWith"
+    ENDS_WITH = "endsWith"
+    CONTAINS = "contains"
+    EXIST = "exist"
+    NOT_EXIST = "notExist"
+    IN = "in"
+    NOT_IN = "notIn"
+    AND = "and"
+    OR = "or"
+
+    @property
+    def is_group(self) -> bool:
+        return self in (Op.AND, Op.OR)
+
+    @property
+    def takes_list(self) -> bool:
+        return self in (Op.IN, Op.NOT_IN)
+
+    @property
+    def takes_value(self) -> bool:
+        return not self.is_group and self not in (Op.EXIST, Op.NOT_EXIST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupValue:
+    """The id of the record whose `lookup` fields hold the texts of `key`, one for each."""
+
+    lookup: tuple[str, ...]
+    key: tuple[str, ...]
+    entity: str | None = None  # where the compared field has no reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One condition of a `where`: `field op value`, or `and`/`or` over `items`."""
+
+    op: Op
+    field: str = ""
+    value: str | tuple[str, ...] | LookupValue | None = None  # None: the operator takes none
+    items: tuple[Condition, ...] = ()
+    where: str = ""  # "jobs/x.yaml:12"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distinct:
+    """Of the rows that agree in `by`, one is kept."""
+
+    by: tuple[str, ...]
+    keep: Keep = Keep.LAST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSource:
+    """A file of rows. None: to be found out from the file."""
+
+    file: Path  # resolved against the job's folder
+    display: str  # as the job names it, for messages and locators
+    encoding: str | None = None
+    delimiter: str | None = None  # one character; "tab" and "\t" have become one
+    quote: str | None = None  # one character; "": nothing is quoted
+    header_row: int = 1  # the line, or the row of the sheet, that holds the column names
+    columns: tuple[str, ...] | None = None  # the names, where the file has no header
+    sheet: str | None = None
+    distinct: Distinct | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuerySource:
+    """The tenant's own records of entity `query`, those for which all of `where` holds."""
+
+    query: str
+    where: tuple[Condition, ...] = ()
+
+
+Source: TypeAlias = FileSource | QuerySource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberSpec:
+    """How numbers are written in the source."""
+
+    decimal: str = "."
+    thousands: str | None = None  # None: digits are not grouped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSpec:
+    """Where one field's value comes from, and how its text is read.
+
+    Exactly one of `column`, `columns`, `value` and `template` is given. `columns` come with as many fields
+    in `lookup`, or with `from_`.
+    """
+
+    column: str | None = None
+    columns: tuple[str, ...] = ()
+    value: str | None = None
+    template: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)  # cell → picklist label, number or text
+    default: str | None = None
+    date: str | None = None  # a strptime format that says year, month and day
+    timezone: str | None = None
+    number: NumberSpec | None = None
+    lookup: tuple[str, ...] = ()
+    entity: str | None = None  # of the lookup, where the field has no reference
+    from_: str | None = None  # the step whose record is meant
+    empty: Empty = Empty.SKIP
+    inactive: Inactive | None = None
+    where: str = ""  # "jobs/x.yaml:12"
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """The columns it names; those inside a template are not known here."""
+        return self.columns if self.column is None else (self.column,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One entity, one action, one source, one mapping."""
+
+    name: str
+    entity: str
+    action: StepAction
+    source: Source
+    match: tuple[str, ...] = ()  # field names; UDFs as "udf:Name"
+    fields: Mapping[str, FieldSpec] = field(default_factory=dict)
+    udf: Mapping[str, FieldSpec] = field(default_factory=dict)  # by name, without "udf:"
+    ignore: tuple[str, ...] = ()
+    impersonate: FieldSpec | None = None
+    marker: str | None = None
+    file: str = ""  # the job file, for messages
+    line: int = 0
+    lines: Mapping[str, int] = field(default_factory=dict)  # where each key stands
+
+    def where(self, key: str = "") -> str:
+        """Where a key stands, or where the step begins: `jobs/x.yaml:12`."""
+        return f"{self.file}:{self.lines.get(key, self.line)}"
+
+    def specs(self) -> dict[str, FieldSpec]:
+        """`fields` and `udf` in one: UDFs as "udf:Name"."""
+        return {**self.fields, **{f"udf:{name}": spec for name, spec in self.udf.items()}}
+
+
+class Method(StrEnum):
+    ROUND_ROBIN = "round_robin"
+    LEAST_LOADED = "least_loaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DivideBy:
+    """Work goes to whom `map` names for the value of field `by`."""
+
+    by: str
+    map: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignee:
+    resource: str  # e-mail, user name, "Last, First" or id
+    role: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reassign:
+    """Recipe: the work of one resource goes to others."""
+
+    from_: str
+    to: tuple[Assignee, ...]
+    divide: Method | DivideBy
+    entities: tuple[str, ...]
+    where: tuple[Condition, ...] = ()
+
+
+class OpenTasks(StrEnum):
+    """What happens to a project that still has open tasks."""
+
+    COMPLETE = "complete"  # the target completes them by itself
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    title: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseProjects:
+    """Recipe: projects, by query or by file, get their last status."""
+
+    where: tuple[Condition, ...] = ()
+    source: FileSource | None = None
+    match: tuple[str, ...] = ()
+    status: str
+    open_tasks: OpenTasks
+    note: Note | None = None
+
+
+Recipe: TypeAlias = Reassign | CloseProjects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job file: steps, or one recipe."""
+
+    path: Path
+    version: int = 1
+    name: str
+    tenant: str
+    reason: str = ""
+    missing: tuple[str, ...] = ("",)  # cells that mean "no value"
+    steps: tuple[Step, ...] = ()
+    limits: Mapping[str, Limit] = field(default_factory=lambda: dict(DEFAULTS))  # all that are in force
+    recipe: Recipe | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)  # where each key stands
+
+    def where(self, key: str = "") -> str:
+        """Where a key stands: `jobs/x.yaml:3`."""
+        return f"{self.path}:{self.lines.get(key, 1)}"

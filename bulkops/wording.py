@@ -1,0 +1,36 @@
+"""The phrases that messages share: what was meant, what there is, what somebody wrote."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The choice most like `word`, case ignored, or "" where none is."""
+    by_folded = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(word.casefold()[:200], by_folded, n=1)
+    return by_folded[near[0]] if near else ""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """A question with the nearest choice, or nothing."""
+    near = nearest(word, choices)
+    return f"Did you mean `{near}`?" if near else ""
+
+
+def listed(words: Sequence[str], joint: str = "or") -> str:
+    """`a`, `b` or `c`."""
+    quoted = [f"`{word}`" for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {joint} {quoted[-1]}"
+
+
+def shown(text: str) -> str:
+    """A text of the file as a message shows it: short, on one line."""
+    line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
+    return f"`{line if len(line) <= 60 else line[:57] + '...'}`"
+
+
+def counted(number: int, word: str) -> str:
+    """1 field, 2 fields."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
