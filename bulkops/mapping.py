@@ -1,0 +1,254 @@
+"""Rows to records: a step's mapping, checked once against entity and columns, then applied row by row. Pure.
+
+Text is sent to the letter. A cell that is blank, or that is one of the job's `missing` texts once its
+ends are trimmed, says nothing about its field. Every fault of the job is told at once, and so is every
+error of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bulkops.errors import Fault, JobError
+from bulkops.fieldmap import NOTHING, Columns, FieldMap, Nothing, field_map, nearest
+from bulkops.jobmodel import Empty, FieldSpec, Step, StepAction
+from bulkops.record import Record, Row, RowError, Value
+from bulkops.schema import Entity, Field, FieldType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filled:
+    """A field, the way to its value, and what stands where the row says nothing."""
+
+    way: FieldMap
+    nothing: Value | Nothing | RowError
+
+
+class Mapper:
+    """The compiled mapping of one step. `fields` are the names a record can hold."""
+
+    def __init__(self, filled: Sequence[_Filled], columns: int) -> None:
+        self.fields = tuple(item.way.name for item in filled)
+        self._filled = tuple((item, item.way.name, item.way.make) for item in filled)
+        self._columns = columns
+
+    def map(self, row: Row) -> Record | tuple[RowError, ...]:
+        """The record of a row, or every error in it. Never raises, whatever the cells hold."""
+        cells = row.cells
+        if row.fault or len(cells) != self._columns:
+            return (RowError(message=row.fault or self._wrong_count(row)),)
+        values: dict[str, Value] = {}
+        errors: list[RowError] = []
+        for item, name, make in self._filled:
+            try:
+                value = make(cells, values)
+            except ValueError as error:
+                errors.append(_row_error(item.way, cells, str(error)))
+                continue
+            if value is NOTHING:
+                _put_nothing(item, values, errors)
+            else:
+                values[name] = value
+        return tuple(errors) if errors else Record(values=values)
+
+    def _wrong_count(self, row: Row) -> str:
+        place = f"line {row.line}" if row.line is not None else "the row"
+        return f"{place} has {len(row.cells)} cells, the header has {self._columns}"
+
+
+def _put_nothing(item: _Filled, values: dict[str, Value], errors: list[RowError]) -> None:
+    if isinstance(item.nothing, RowError):
+        errors.append(item.nothing)
+    elif item.nothing is not NOTHING:
+        values[item.way.name] = item.nothing
+
+
+def _row_error(way: FieldMap, cells: tuple[str, ...], message: str) -> RowError:
+    shown = None if way.cell is None else cells[way.cell]
+    column = ", ".join(way.columns)
+    return RowError(
+        message=message if column else f"{way.name}: {message}", column=column, value=shown, field=way.name
+    )
+
+
+def compile_mapping(
+    step: Step, entity: Entity, columns: Sequence[str], *, missing: Sequence[str], file: str
+) -> Mapper:
+    """Checks the step against its entity and the source's columns. Raises JobError with every fault.
+
+    `columns` are the header's names in order, one for each cell of a row. `missing` are the texts that
+    mean "no value"; a blank cell always does. `file` is what messages call the source.
+
+    Whether the entity can do the step's action, and be searched by `match`, is not checked here.
+    """
+    compiler = _Compiler(step, entity, Columns(columns, missing, file))
+    mapper = compiler.mapper()
+    if compiler.faults:
+        raise JobError(sorted(compiler.faults, key=_line))
+    return mapper
+
+
+def _line(fault: Fault) -> int:
+    line = fault.where.rpartition(":")[2]
+    return int(line) if line.isdecimal() else 0
+
+
+class _Compiler:
+    def __init__(self, step: Step, entity: Entity, columns: Columns) -> None:
+        self.step, self.entity, self.columns = step, entity, columns
+        self.faults: list[Fault] = []
+        self.mapped: dict[str, str] = {}  # field names, and where the job maps them
+        self.matched = {shape.name for name in step.match if (shape := self._shape_of(name))}
+
+    def fault(self, where: str, message: str, hint: str = "") -> None:
+        self.faults.append(Fault(where=where, message=message, hint=hint))
+
+    def mapper(self) -> Mapper:
+        made = [self._field(name, spec) for name, spec in self.step.specs().items()]
+        self._check_required()
+        self._check_columns()
+        return Mapper(_parents_first([item for item in made if item]), len(self.columns.names))
+
+    def _field(self, name: str, spec: FieldSpec) -> _Filled | None:
+        shape = self._shape_of(name)
+        if shape is None:
+            self.fault(spec.where, *self._unknown(name))
+            self._use_columns(spec)
+            return None
+        self._check_writable(shape, spec)
+        if shape.name in self.mapped:
+            self.fault(spec.where, f"{shape.name} is mapped twice, also at {self.mapped[shape.name]}")
+        self.mapped[shape.name] = spec.where
+        way = field_map(shape, spec, self.columns, is_live=self.entity.is_live, faults=self.faults)
+        return _Filled(way=way, nothing=self._nothing(shape, spec)) if way else None
+
+    def _shape_of(self, name: str) -> Field | None:
+        """The field of that name. Offline, a user-defined field is taken as the job describes it."""
+        shape = self.entity.find(name)
+        if shape is None:
+            is_unseen = name.startswith("udf:") and self.entity.has_udfs and not self.entity.is_live
+            return _as_described(name, self.step.specs().get(name)) if is_unseen else None
+        # Metadata names the parent of a picklist as the older API spells it.
+        parent = self.entity.find(shape.picklist_parent) if shape.picklist_parent else None
+        return replace(shape, picklist_parent=parent.name) if parent else shape
+
+    def _use_columns(self, spec: FieldSpec) -> None:
+        """The columns of a field that is not known are no second fault."""
+        text = Field(name="", type=FieldType.LONG if len(spec.columns) > 1 else FieldType.STRING)
+        plain = replace(
+            spec, labels={}, default=None, date=None, timezone=None, number=None, lookup=(), entity=None,
+            from_="?" if len(spec.columns) > 1 else None,
+        )  # fmt: skip
+        field_map(text, plain, self.columns, is_live=False, faults=self.faults)
+
+    def _unknown(self, name: str) -> tuple[str, str]:
+        """What to say of a name that is no field: its name here, if it is the older API's or a label."""
+        entity, plain = self.entity, name.removeprefix("udf:").casefold()
+        message = f"{entity.name} has no field `{name}`"
+        if name.startswith("udf:"):
+            message = f"{entity.name} has no user-defined field `{name.removeprefix('udf:')}`"
+        for shape in entity.fields.values():
+            if plain == shape.soap_name.casefold():
+                return message, f"That is the older API's name; here it is `{shape.name}`"
+        for shape in entity.fields.values():
+            if plain in (shape.label.casefold(), shape.name.removeprefix("udf:").casefold()):
+                udf = shape.name.removeprefix("udf:")
+                return message, f"Did you mean `{udf}`{', under `udf`' if shape.is_udf else ''}?"
+        near = nearest(name, entity.fields)
+        return message, f"Did you mean `{near}`?" if near else f"`bulkops describe {entity.name}` lists them"
+
+    def _check_writable(self, shape: Field, spec: FieldSpec) -> None:
+        """A read-only field can be a key of records that exist, and is written where a create needs it."""
+        action = self.step.action
+        is_key = shape.name in self.matched and action is not StepAction.CREATE
+        if shape.name == "id" and not is_key:
+            hint = (
+                "Take it out" if action is StepAction.CREATE else "Name it in `match` to find records by it"
+            )
+            self.fault(spec.where, "id is given by the server and cannot be written", hint)
+        elif shape.is_read_only and not shape.is_required:
+            if not is_key:
+                self.fault(spec.where, f"{shape.name} is read-only", "Take it out")
+            elif action is StepAction.UPSERT:
+                message = f"{shape.name} is read-only, so a record that an upsert creates would not have it"
+                self.fault(spec.where, message, "Use `action: update`, or match by another field")
+
+    def _nothing(self, shape: Field, spec: FieldSpec) -> Value | Nothing | RowError:
+        """What stands for the field where the row says nothing about it."""
+        column = ", ".join(spec.source_columns)
+        said = "is empty" if column else f"{shape.name}: is empty"
+
+        def error(why: str) -> RowError:
+            return RowError(message=f"{said}, {why}", column=column, field=shape.name)
+
+        if shape.name in self.matched:
+            return error(f"and {shape.name} is a match key")
+        if shape.is_required and self.step.action is StepAction.CREATE:
+            return error(f"and {shape.name} is required")
+        if spec.empty is Empty.REJECT:
+            return error(f"which the job rejects for {shape.name}")
+        if spec.empty is Empty.CLEAR:
+            return (
+                error(f"and {shape.name} is required, so it cannot be cleared") if shape.is_required else None
+            )
+        return NOTHING
+
+    def _check_required(self) -> None:
+        missing = [name for name in self._required() if name not in self.mapped]
+        if missing:
+            verb = "is required and not mapped" if len(missing) == 1 else "are required and not mapped"
+            hint = (
+                f"`{self.step.action}` of {self.entity.name} needs a value for each: a column, or a constant"
+            )
+            self.fault(self.step.where("fields"), f"{', '.join(missing)} {verb}", hint)
+
+    def _required(self) -> list[str]:
+        """Fields without which the step's action cannot be done."""
+        entity = self.entity
+        creates = self.step.action in (StepAction.CREATE, StepAction.UPSERT)
+        names = [
+            item.name for item in entity.fields.values() if creates and item.is_required and item.name != "id"
+        ]
+        parent = entity.parent and entity.find(entity.parent.field)
+        # A parent's id that stands in no record has to come from the job, whatever is done.
+        if parent and (parent.is_path_only or (creates and entity.can.get("create") == "child")):
+            names.append(parent.name)
+        return list(dict.fromkeys(names))
+
+    def _check_columns(self) -> None:
+        unused = self.columns.unused(self.step.ignore)
+        if unused:
+            names = ", ".join(f"`{name}`" for name in unused)
+            one = f"the column {names} of {self.columns.source} is neither used nor ignored"
+            many = f"{len(unused)} columns of {self.columns.source} are neither used nor ignored: {names}"
+            hint = f"Map them, or add to `ignore`: [{', '.join(unused)}]"
+            self.fault(self.step.where("ignore"), one if len(unused) == 1 else many, hint)
+
+
+def _as_described(name: str, spec: FieldSpec | None) -> Field:
+    """A user-defined field of the type that its spec speaks of."""
+    kind = FieldType.STRING
+    if spec and (spec.date or spec.timezone):
+        kind = FieldType.DATETIME
+    elif spec and spec.number:
+        kind = FieldType.DOUBLE
+    elif spec and (spec.lookup or spec.from_):
+        kind = FieldType.LONG
+    return Field(name=name, type=kind)
+
+
+def _parents_first(filled: Sequence[_Filled]) -> list[_Filled]:
+    """A dependent picklist is read inside its parent's value, so the parent comes before it."""
+    by_name = {item.way.name: item for item in filled}
+    ordered: dict[str, _Filled] = {}
+
+    def place(item: _Filled, above: tuple[str, ...]) -> None:
+        parent = by_name.get(item.way.parent)
+        if parent and parent.way.name not in above:
+            place(parent, (*above, item.way.name))
+        ordered.setdefault(item.way.name, item)
+
+    for item in filled:
+        place(item, ())
+    return list(ordered.values())

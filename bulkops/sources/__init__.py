@@ -1,0 +1,5 @@
+"""Where rows come from. One file a kind of source; `open_source` picks the right one."""
+
+from bulkops.sources.base import Dialect, Source, open_source
+
+__all__ = ["Dialect", "Source", "open_source"]

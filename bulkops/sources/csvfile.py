@@ -1,0 +1,357 @@
+"""Delimited text files: every row with the line where it begins, in constant memory, no cell altered.
+
+The standard library's reader is used in its strict mode: where it would have to guess what a quote
+means, the row gets a fault instead. Result files of bulkops are known by their columns and read back.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, TextIO
+
+from bulkops.cells import RESULT_PREFIX, SURPLUS, is_result_file, unescape_cell
+from bulkops.errors import SourceError
+from bulkops.jobmodel import FileSource
+from bulkops.record import Row
+from bulkops.sources.base import Dialect
+from bulkops.sources.dialect import (
+    SAMPLE_BYTES,
+    Delimiter,
+    Encoding,
+    find_delimiter,
+    find_encoding,
+    reader_options,
+)
+
+CELL_LIMIT = 1 << 24  # characters: the largest attachment in base64 fits; an unclosed quote ends here
+_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ResultFile:
+    """A file that bulkops wrote: which of its cells are the source's own."""
+
+    keep: tuple[int, ...]
+    surplus: int | None  # the cell that tells of a row that was not whole
+
+    def restored(self, rows: Iterator[Row], width: int) -> Iterator[Row]:
+        """Rows as they were in the source: without bulkops' columns and guards."""
+        for row in rows:
+            cells, fault = row.cells, row.fault
+            if len(cells) == width:
+                if self.surplus is not None and cells[self.surplus].strip():
+                    fault = (
+                        f"line {row.line} was not whole: {SURPLUS} holds what did not fit under the header. "
+                        "Put the cells right, then empty that one"
+                    )
+                cells = tuple([cells[n] for n in self.keep])
+            yield Row(cells=tuple(map(unescape_cell, cells)), line=row.line, fault=fault)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvFile:
+    """A delimited text file whose dialect and header are known. Every `rows()` opens it anew."""
+
+    path: Path
+    display: str
+    columns: tuple[str, ...]
+    dialect: Dialect
+    skip: int  # bytes of the byte order mark
+    first: int  # line of the first record after the header
+    width: int  # cells of a whole record
+    result: _ResultFile | None = None
+
+    def rows(self) -> Iterator[Row]:
+        rows = self._records()
+        return rows if self.result is None else self.result.restored(rows, self.width)
+
+    def _records(self) -> Iterator[Row]:
+        with _text(self.path, self.dialect.encoding, self.skip, self.display) as file:
+            for _ in range(self.first - 1):
+                file.readline()
+            yield from _read(file, self.dialect, line=self.first, width=self.width, display=self.display)
+
+
+def open_csv(spec: FileSource) -> CsvFile:
+    """Finds dialect and header and sees that there is a row. Raises SourceError with what to do."""
+    csv.field_size_limit(CELL_LIMIT)
+    _must_be_file(spec.file, spec.display)
+    try:
+        with spec.file.open("rb") as binary:
+            encoding = find_encoding(binary, given=spec.encoding, display=spec.display)
+    except OSError as error:
+        raise _unreadable(spec.display, error) from error
+    with _text(spec.file, encoding.codec, encoding.skip, spec.display) as file:
+        for _ in range(spec.header_row - 1):
+            file.readline()
+        text = file.read(SAMPLE_BYTES)
+        sample = _Sample(text=text, is_whole=not file.read(1))
+    _must_be_lines(sample, spec)
+    dialect = _dialect(spec, encoding, sample)
+    made = _with_header(spec, encoding, dialect)
+    if next(made.rows(), None) is None:
+        raise SourceError(f"{spec.display}: holds no row{'' if spec.columns else ' after the header'}")
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    text: str  # from the header on
+    is_whole: bool
+
+
+def _must_be_file(path: Path, display: str) -> None:
+    try:
+        if path.is_file():
+            return
+        if path.is_dir():
+            raise SourceError(f"{display}: is a folder. Name the file in it")
+        if path.exists():
+            raise SourceError(f"{display}: is not a regular file, and a source is read more than once")
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else None
+    except OSError as error:
+        raise _unreadable(display, error) from error
+    if names is None:
+        raise SourceError(f"{display}: there is no folder {path.parent}. Paths are relative to the job file")
+    near = difflib.get_close_matches(path.name, names, n=1)
+    hint = f"Is it '{near[0]}'?" if near else "Paths are relative to the job file"
+    raise SourceError(f"{display}: there is no such file in {path.parent}. {hint}")
+
+
+def _unreadable(display: str, error: OSError) -> SourceError:
+    why = error.strerror or type(error).__name__
+    return SourceError(f"{display}: cannot be read ({why}). See that this user may read it, and try again")
+
+
+def _must_be_lines(sample: _Sample, spec: FileSource) -> None:
+    if not sample.text.strip("\r\n\x1a"):
+        place = f" from line {spec.header_row} on (`header_row`)" if spec.header_row > 1 else ""
+        raise SourceError(f"{spec.display}: is empty{place}")
+    if not sample.is_whole and not _BREAK.search(sample.text):
+        raise SourceError(
+            f"{spec.display}: has no line end in its first {SAMPLE_BYTES} characters, so it is no table. "
+            "Set `encoding` if it is one"
+        )
+
+
+def _dialect(spec: FileSource, encoding: Encoding, sample: _Sample) -> Dialect:
+    quote = _quote(spec)
+    if spec.delimiter is not None:
+        delimiter = Delimiter(char=_delimiter(spec, quote), found="given")
+    else:
+        delimiter = find_delimiter(
+            sample.text,
+            is_whole=sample.is_whole,
+            quote=quote,
+            width=len(spec.columns) if spec.columns else None,
+            first="\t" if spec.file.suffix.lower() == ".tsv" else ",",
+        )
+    return Dialect(
+        encoding=encoding.codec,
+        delimiter=delimiter.char,
+        quote=quote,
+        encoding_found=encoding.found,
+        delimiter_found=delimiter.found,
+        warning=encoding.warning,
+    )
+
+
+def _delimiter(spec: FileSource, quote: str) -> str:
+    char = spec.delimiter or ""
+    if len(char) != 1 or char in "\r\n" or char == quote:
+        raise SourceError(
+            f"{spec.display}: '{char}' is no delimiter. Give one character, such as ',' ';' 'tab' '|'"
+        )
+    return char
+
+
+def _quote(spec: FileSource) -> str:
+    char = '"' if spec.quote is None else spec.quote
+    if len(char) > 1 or char in ("\r", "\n"):
+        raise SourceError(f"{spec.display}: '{char}' is no quote. Give one character, or 'none'")
+    return char
+
+
+def _with_header(spec: FileSource, encoding: Encoding, dialect: Dialect) -> CsvFile:
+    """The file with its columns: those of the job, or those of its header."""
+    if spec.columns:
+        columns, first = tuple(spec.columns), spec.header_row
+    else:
+        columns, first = _header(spec, encoding, dialect)
+    result = None
+    width = len(columns)
+    if is_result_file(columns):
+        keep = tuple(n for n, name in enumerate(columns) if not name.startswith(RESULT_PREFIX))
+        result = _ResultFile(keep=keep, surplus=columns.index(SURPLUS) if SURPLUS in columns else None)
+        columns = tuple(unescape_cell(columns[n]) for n in keep)
+    return CsvFile(
+        path=spec.file, display=spec.display, columns=columns, dialect=dialect, skip=encoding.skip,
+        first=first, width=width, result=result,
+    )  # fmt: skip
+
+
+def _header(spec: FileSource, encoding: Encoding, dialect: Dialect) -> tuple[tuple[str, ...], int]:
+    """The names in the header, and the line after it."""
+    with _text(spec.file, encoding.codec, encoding.skip, spec.display) as file:
+        for _ in range(spec.header_row - 1):
+            file.readline()
+        counted = _Counted(file)
+        row = next(_read(counted, dialect, line=spec.header_row, width=None, display=spec.display), None)
+    if row is None:
+        raise SourceError(f"{spec.display}: is empty")
+    if row.fault:
+        raise SourceError(f"{spec.display}:{row.line}: the header cannot be read: {row.fault}")
+    names = tuple(name.strip() or f"column {n}" for n, name in enumerate(row.cells, start=1))
+    return names, spec.header_row + counted.lines
+
+
+class _Counted:
+    """Lines that are counted as they are taken."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.lines = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._file:
+            self.lines += 1
+            yield line
+
+
+@contextmanager
+def _text(path: Path, codec: str, skip: int, display: str) -> Iterator[TextIO]:
+    """The file as text with its line ends as they are. A byte that is no text becomes a SourceError."""
+    try:
+        with path.open("rb") as binary:
+            binary.seek(skip)
+            with io.TextIOWrapper(binary, encoding=codec, errors="strict", newline="") as file:
+                yield file
+    except UnicodeError as error:
+        raise _undecodable(path, codec, skip, display) from error
+    except OSError as error:
+        raise _unreadable(display, error) from error
+
+
+def _undecodable(path: Path, codec: str, skip: int, display: str) -> SourceError:
+    """Reads once more in chunks, since the reader above does not know where in the file it was."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    offset, line, last, byte = skip, 1, "", ""
+    with path.open("rb") as binary:
+        binary.seek(skip)
+        for chunk in chain(iter(partial(binary.read, SAMPLE_BYTES), b""), (b"",)):
+            held = len(decoder.getstate()[0])
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                line += _breaks(last, error.object[: error.start].decode(codec, "replace"))
+                offset += error.start - held
+                byte = f" ({error.object[error.start]:02X})"
+                break
+            line, last = line + _breaks(last, text), text[-1:] or last
+            offset += len(chunk)
+    return SourceError(
+        f"{display}:{line}: the byte at offset {offset}{byte} is no {codec} text. "
+        "Set `encoding` in the job's source to what it is written in (cp1252: Windows, western Europe)"
+    )
+
+
+def _breaks(last: str, text: str) -> int:
+    """Line ends in `text`, which follows `last`; one that is cut in two (\\r, \\n) counts once."""
+    cut = last == "\r" and text.startswith("\n")
+    return len(_BREAK.findall(text)) - cut
+
+
+def _read(
+    file: TextIO | _Counted, dialect: Dialect, *, line: int, width: int | None, display: str
+) -> Iterator[Row]:
+    """Records as rows. The hot loop: one pass, with the lines of the current record at hand.
+
+    `line` is the number of the first line. `width` is None for a header.
+    """
+    csv.field_size_limit(CELL_LIMIT)
+    pending: list[str] = []
+
+    def remembered() -> Iterator[str]:
+        for text in file:
+            pending.append(text)
+            yield text
+
+    lines = remembered()
+    options: Any = reader_options(dialect.delimiter, dialect.quote)
+    strict = csv.reader(lines, strict=True, **options)
+    while True:
+        try:
+            for cells in strict:
+                if len(cells) == width:
+                    yield Row(cells=tuple(cells), line=line)
+                elif not _is_blank(cells, width):
+                    fault = "" if width is None else _count_fault(cells, width, line, len(pending), dialect)
+                    yield Row(cells=tuple(cells), line=line, fault=fault)
+                line += len(pending)
+                pending.clear()
+            return
+        except csv.Error as error:
+            _finish(error, pending, lines, options, f"{display}:{line}")
+            # What its quotes mean is not known, so the record stays what it is: one text.
+            raw = "".join(pending).rstrip("\r\n")
+            yield Row(cells=(raw,), line=line, fault=_quote_fault(line, len(pending), dialect))
+            line += len(pending)
+            pending.clear()
+
+
+def _is_blank(cells: Sequence[str], width: int | None) -> bool:
+    """No record: an empty line, or one of spaces where a record has several cells."""
+    return not cells or (len(cells) == 1 and width != 1 and not cells[0].strip())
+
+
+def _finish(error: csv.Error, pending: list[str], lines: Iterator[str], options: Any, where: str) -> None:
+    """Takes the lines that still belong to the record in `pending`, as a reader that guesses would.
+
+    Raises SourceError where the record has no end.
+    """
+    if "unexpected end" in str(error):
+        cells = next(csv.reader(tuple(pending), **options))
+        raise _never_closed(where, _breaks("", "".join(cells[:-1])))
+    try:
+        next(csv.reader(chain(tuple(pending), lines), **options))
+    except csv.Error:
+        raise SourceError(
+            f"{where}: a cell that begins in this record holds more than {CELL_LIMIT} characters. "
+            "Is a quote not closed?"
+        ) from None
+
+
+def _never_closed(where: str, after: int) -> SourceError:
+    file, _, line = where.rpartition(":")
+    return SourceError(
+        f"{file}:{int(line) + after}: a quote opened in this line is never closed, "
+        'so everything after it is one cell. Close it, or double it ("") if it belongs to the text'
+    )
+
+
+def _span(line: int, lines: int) -> str:
+    return f"line {line}" if lines == 1 else f"the record of lines {line} to {line + lines - 1}"
+
+
+def _count_fault(cells: Sequence[str], width: int, line: int, lines: int, dialect: Dialect) -> str:
+    shown = "tab" if dialect.delimiter == "\t" else dialect.delimiter
+    why = f"does a cell hold a '{shown}' without quotes?" if len(cells) > width else "is it cut off?"
+    return f"{_span(line, lines)} has {len(cells)} cells, the header has {width}: {why}"
+
+
+def _quote_fault(line: int, lines: int, dialect: Dialect) -> str:
+    mark = dialect.quote
+    return (
+        f"{_span(line, lines)} has text after a closing quote: "
+        f"a {mark} that belongs to a cell's text must be doubled ({mark}{mark})"
+    )

@@ -1,0 +1,168 @@
+"""Picklists: label, text value or number, inside the parent's value; never a guess between two."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkops.picklists import Picklist, known_texts
+from bulkops.schema import Field, FieldType, PicklistValue
+
+
+def value(number: str, label: str, *, parent: str = "", is_active: bool = True) -> PicklistValue:
+    return PicklistValue(value=number, label=label, parent=parent, is_active=is_active)
+
+
+STATUS = (
+    value("1", "New"),
+    value("5", "Complete"),
+    value("8", "Waiting Customer"),
+    value("9", "Old", is_active=False),
+)
+
+
+def picklist(
+    *values: PicklistValue,
+    kind: FieldType = FieldType.INTEGER,
+    is_live: bool = True,
+    allow_inactive: bool = False,
+) -> Picklist:
+    parent = "issueType" if any(item.parent for item in values) else ""
+    field = Field(name="status", type=kind, picklist=values, picklist_parent=parent)
+    return Picklist(field, is_live=is_live, allow_inactive=allow_inactive)
+
+
+def refusal(values: Picklist, text: str, parent: str | None = None) -> str:
+    with pytest.raises(ValueError) as caught:
+        values.find(text, parent)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["Complete", " complete ", "COMPLETE", "5", "5.0"])
+def test_label_and_number_give_the_number(text: str) -> None:
+    """Trimmed, in any case, and with the .0 of spreadsheets."""
+    result = picklist(*STATUS).find(text)
+    assert result == 5
+    assert type(result) is int
+
+
+def test_an_unknown_label_is_refused_with_what_is_known() -> None:
+    """With the nearest one first, and without those that can no longer be chosen."""
+    message = refusal(picklist(*STATUS), "Compleet")
+    assert message == "is no value of status. Is it 'Complete'? Known: New, Complete, Waiting Customer"
+
+
+def test_many_known_values_are_not_all_listed() -> None:
+    """A sentence stays readable with 300 values."""
+    values = [value(str(n), f"Queue {n}") for n in range(300)]
+    assert "Queue 9 and 290 more" in refusal(picklist(*values), "nothing like it")
+
+
+def test_an_inactive_value_is_refused_unless_allowed() -> None:
+    """And the message says that it is inactive, not that it is unknown."""
+    assert "is inactive in status" in refusal(picklist(*STATUS), "Old")
+    assert picklist(*STATUS, allow_inactive=True).find("Old") == 9
+
+
+def test_an_active_value_wins_over_an_inactive_one_of_the_same_label() -> None:
+    """Only one of them can be chosen."""
+    assert picklist(value("2", "Std"), value("3", "Std", is_active=False)).find("std") == 2
+
+
+def test_two_active_values_of_one_label_are_refused() -> None:
+    """Never a guess: both are named."""
+    assert "can be several values of status: 2 (Std), 3 (Std)" in refusal(
+        picklist(value("2", "Std"), value("3", "Std")), "Std"
+    )
+
+
+def test_a_number_that_is_also_a_label_is_refused_unless_they_agree() -> None:
+    """Label 5 of value 30, and value 5: nobody knows which is meant."""
+    assert "can be several" in refusal(picklist(value("30", "5"), value("5", "Five")), "5")
+    assert picklist(value("5", "5")).find("5") == 5
+
+
+def test_case_decides_between_labels_that_differ_by_case() -> None:
+    """As written first; ignoring case only where that leaves one."""
+    both = picklist(value("1", "New"), value("2", "NEW"))
+    assert (both.find("New"), both.find("NEW")) == (1, 2)
+    assert "can be several" in refusal(both, "new")
+
+
+SUBISSUES = (
+    value("10", "Other", parent="1"), value("11", "Disk", parent="1"),
+    value("20", "Other", parent="2"), value("21", "Paper", parent="2"),
+)  # fmt: skip
+
+
+def test_a_dependent_value_is_found_inside_its_parents() -> None:
+    """The same label under two parents is two values."""
+    values = picklist(*SUBISSUES)
+    assert (values.find("Other", "1"), values.find("Other", "2")) == (10, 20)
+    assert values.depends == "issueType"
+
+
+def test_a_dependent_value_outside_its_parent_is_refused() -> None:
+    """With what can be chosen there."""
+    message = refusal(picklist(*SUBISSUES), "Paper", "1")
+    assert message == "is no value of status where issueType is 1. Known: Other, Disk"
+
+
+def test_without_its_parent_a_dependent_value_must_be_the_only_one() -> None:
+    """Paper is one value; Other is two, and the message says what would tell."""
+    assert picklist(*SUBISSUES).find("Paper") == 21
+    assert "Map issueType too" in refusal(picklist(*SUBISSUES), "Other")
+
+
+def test_offline_what_is_not_known_passes() -> None:
+    """The shipped catalog knows few values: a tenant's own label is no fault of the job."""
+    for values in (picklist(is_live=False), picklist(*STATUS, is_live=False)):
+        assert values.find("Our own status") == "Our own status"
+        assert values.find("42") == 42
+    assert picklist(*STATUS, is_live=False).find("complete") == 5
+
+
+def test_a_tenant_without_values_takes_numbers_only() -> None:
+    """A label cannot be right there."""
+    assert picklist().find("42") == 42
+    assert "has no values in this tenant" in refusal(picklist(), "New")
+
+
+@pytest.mark.parametrize(
+    ("kind", "result"),
+    [(FieldType.STRING, "1"), (FieldType.BOOLEAN, True), (FieldType.LONG, 1), (FieldType.SHORT, 1)],
+)
+def test_the_value_has_the_type_of_its_field(kind: FieldType, result: object) -> None:
+    """Lists in text fields and of user-defined fields hold the text."""
+    found = picklist(value("1", "Paid"), kind=kind).find("Paid")
+    assert found == result
+    assert type(found) is type(result)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20), st.text("aAbB1 ", min_size=1, max_size=3), st.booleans()), max_size=6
+    ),
+    st.text("aAbB1 ", max_size=3).filter(str.strip),
+    st.booleans(),
+)
+def test_any_text_is_one_known_value_or_a_sentence(
+    items: list[tuple[int, str, bool]], text: str, is_live: bool
+) -> None:
+    """What is found is an active value of that label or number, and asking again gives the same."""
+    values = [value(str(n), label, is_active=active) for n, label, active in items]
+    listed = picklist(*values, is_live=is_live)
+    try:
+        found = listed.find(text)
+    except ValueError as error:
+        assert str(error).startswith(("is ", "can be several"))
+    else:
+        assert listed.find(text) == found
+        matching = [v for v in values if text.strip().casefold() in (v.label.strip().casefold(), v.value)]
+        assert found in {int(v.value) for v in matching if v.is_active} or not matching
+
+
+def test_known_texts_of_nothing() -> None:
+    """An empty list is said to be empty."""
+    assert known_texts("x", []) == "None is known"
