@@ -1,0 +1,295 @@
+"""The durable, append-only story of what was tried and what happened, in the plan's own file.
+
+Every intent is durable before its request leaves. Everything that waits at the same moment is committed
+together by one thread (scribe.py), off the event loop. The journal must never say less than what happened;
+saying more (an intent whose request never left) only costs a look at the target.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sqlite3
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from bulkops import planfile
+from bulkops.errors import PlanError
+from bulkops.planmark import Mark, OpenPlan, missing_log, refuse_without_log
+from bulkops.planview import Plan
+from bulkops.register import Register
+from bulkops.scribe import Line, Scribe, Usage
+
+LEASE_WAIT_S = 2.0  # a `status` that looks whether the plan is applied holds the lease for a moment
+NO_ID = -(2**63)
+
+
+class Kind(StrEnum):
+    """What an entry says of a change. The last entry of a change counts."""
+
+    INTENT = "intent"  # a request may leave from now on
+    DOUBT = "doubt"  # its answer was lost: it may have happened
+    WITHDRAWN = "withdrawn"  # it did not happen and will not any more: pending again
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    HELD = "held"
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing more is sent for it."""
+        return self in (Kind.APPLIED, Kind.UNCHANGED, Kind.REJECTED, Kind.HELD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What happened to change `n`: the id of its record, where there is one, and why, where not well."""
+
+    n: int
+    kind: Kind
+    id: int | None = None
+    reason: str | None = None
+
+
+_KINDS: tuple[Kind | None, ...] = (
+    None,
+    *Kind,
+)  # by their code, one byte a change; 0: nothing is known, it is pending
+_CODE = {kind: code for code, kind in enumerate(_KINDS) if kind is not None}
+_PLANNED = bytes({"n": _CODE[Kind.UNCHANGED], "r": _CODE[Kind.REJECTED]}.get(chr(b), 0) for b in range(256))
+_IN_DOUBT = (_CODE[Kind.INTENT], _CODE[Kind.DOUBT])
+_IS_SETTLED = bytes(kind is not None and kind.is_settled for kind in _KINDS).ljust(256, b"\0")
+
+
+class Journal:
+    """One plan while it is applied. All methods belong to one event loop's thread.
+
+    After a failure of the disk every call raises JournalError: what is not written must not be tried.
+    """
+
+    def __init__(
+        self, plan: Plan, opened: OpenPlan, run: int, scribe: Scribe, clock: Callable[[], float]
+    ) -> None:
+        """Use `open`."""
+        self.plan = plan
+        self._run = run
+        self._scribe = scribe
+        self._clock = clock
+        self.opened_at = clock()
+        self._kinds = bytearray(1) + plan.actions.encode().translate(_PLANNED)
+        self._ids = array("q", [NO_ID]) * len(self._kinds)
+        self._seq = 0
+        self._through = 0
+        self._recover(opened.connection)
+        self.is_begun = self._seq > 0  # something was tried in an earlier run
+        self._sent_at = self._when_sent(opened.connection)
+        self._is_closed = False
+
+    # --- opening ---
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        state_dir: str | os.PathLike[str] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """Takes the lease of the plan and begins a run. `clock` tells the wall clock time (epoch).
+
+        PlanError, with nothing tried: applied by another process, a copy, without its log, edited, damaged,
+        or a disk or a state folder that cannot be written.
+        """
+        file = planfile.resolved(path)
+        if not file.is_file():
+            raise PlanError(f"{path}: there is no such plan file")
+        lease = planfile.Lease(file)
+        if not lease.take(wait_s=LEASE_WAIT_S):
+            raise PlanError(
+                f"{path} is being applied by another process{_pid(file)}. Wait until it has ended"
+            )
+        try:
+            return cls._begin(file, lease, Register(state_dir, clock=clock), clock)
+        except sqlite3.Error as error:
+            lease.release()
+            raise PlanError(planfile.why(error, file)) from error
+        except BaseException:
+            lease.release()
+            raise
+
+    @classmethod
+    def _begin(
+        cls, file: Path, lease: planfile.Lease, register: Register, clock: Callable[[], float]
+    ) -> Self:
+        plan = Plan.open(file)
+        mark = refuse_without_log(file)
+        run = secrets.token_hex(8)
+        with register.page(plan.sha256) as page:
+            page.refuse_copy(file, plan.run_ids())
+            if mark is Mark.LOG_SEEN and not (page.known and page.known.is_at(file)):
+                raise missing_log(file)
+            opened = OpenPlan(file)
+            try:
+                number = opened.begin(run, os.getpid(), clock())
+                scribe = Scribe(opened, file, number, lease)
+                journal = cls(plan, opened, number, scribe, clock)
+                page.begin(file, run)
+            except BaseException:
+                opened.end()
+                raise
+        scribe.start()
+        return journal
+
+    def _recover(self, connection: sqlite3.Connection) -> None:
+        """Where each change stands: one pass, about a second for a million changes."""
+        count, last = connection.execute("SELECT count(*), ifnull(max(seq), 0) FROM journal").fetchone()
+        if count != last:
+            raise self._damaged()
+        try:
+            for n, kind, id, _ in connection.execute("SELECT n, kind, id, max(seq) FROM journal GROUP BY n"):
+                self._learn(n, _CODE[kind], id)
+        except (KeyError, IndexError, TypeError, OverflowError) as error:
+            raise self._damaged() from error
+        self._seq = last
+
+    def _damaged(self) -> PlanError:
+        return PlanError(
+            f"{self.plan.path} is damaged: its journal has a gap or an entry that nobody wrote. "
+            f"Take an undamaged copy of it"
+        )
+
+    def _when_sent(self, connection: sqlite3.Connection) -> dict[int, tuple[float, float]]:
+        """First and last intent of each change in doubt, since it was last known to be pending."""
+        return {
+            n: connection.execute(
+                "SELECT min(at), max(at) FROM journal WHERE n = ?1 AND kind = 'intent' AND seq >"
+                " (SELECT ifnull(max(seq), 0) FROM journal WHERE n = ?1 AND kind NOT IN ('intent', 'doubt'))",
+                (n,),
+            ).fetchone()
+            for n, code in enumerate(self._kinds)
+            if code in _IN_DOUBT
+        }
+
+    # --- where it stands ---
+
+    def kind(self, n: int) -> Kind | None:
+        """The last word on change `n`, the plan's own included; None: pending. Known before it is durable."""
+        return _KINDS[self._kinds[n]]
+
+    def is_settled(self, n: int) -> bool:
+        """Whether nothing more is to be done for change `n`."""
+        return bool(_IS_SETTLED[self._kinds[n]])
+
+    def is_in_doubt(self, n: int) -> bool:
+        """Whether a request of change `n` may have left without an answer that can be trusted."""
+        return self._kinds[n] in _IN_DOUBT
+
+    def settled_through(self) -> int:
+        """Every change up to this number is settled."""
+        while self._through + 1 < len(self._kinds) and self.is_settled(self._through + 1):
+            self._through += 1
+        return self._through
+
+    @property
+    def settled_count(self) -> int:
+        """How many changes are settled, the plan's own unchanged and rejected ones included."""
+        return self._kinds.translate(_IS_SETTLED).count(1)
+
+    def in_doubt(self) -> list[tuple[int, float, float]]:
+        """Changes left in doubt by earlier runs and not settled since: number, first and last intent (epoch).
+
+        A killed run may have sent a request later than it wrote the intent, but before `opened_at`.
+        """
+        return [(n, *at) for n, at in self._sent_at.items() if self.is_in_doubt(n)]
+
+    def created_id(self, n: int) -> int | None:
+        """The record's id that the last entry of change `n` names."""
+        return None if self._ids[n] == NO_ID else self._ids[n]
+
+    def _learn(self, n: int, code: int, id: int | None) -> None:
+        if n < 1:
+            raise IndexError(n)
+        self._kinds[n] = code
+        self._ids[n] = NO_ID if id is None else id
+        if n <= self._through and not self.is_settled(n):  # held, and by hand pending again
+            self._through = n - 1
+
+    # --- writing ---
+
+    async def intent(self, ns: int | Sequence[int]) -> None:
+        """Returns when it is durable that requests for these changes may leave from now on.
+
+        Cancelled, it may still become durable: withdraw it, or it counts as in doubt after a crash.
+        ValueError where a change is settled: nothing may be sent for it.
+        """
+        at = self._clock()
+        numbers = (ns,) if isinstance(ns, int) else ns
+        for n in numbers:
+            if self.is_settled(n):
+                raise ValueError(f"change {n} is settled: nothing may be sent for it")
+        self._scribe.check()
+        done = asyncio.get_running_loop().create_future()
+        self._scribe.put([self._line(n, Kind.INTENT, at) for n in numbers], done)
+        await done
+
+    def note(self, entry: Entry) -> None:
+        """Queues what happened; durable with the next commit. The order of calls is kept."""
+        self._scribe.check()
+        reason = entry.reason and entry.reason.encode("utf-8", "replace").decode()
+        self._scribe.put([self._line(entry.n, entry.kind, self._clock(), entry.id, reason)])
+
+    def _line(self, n: int, kind: Kind, at: float, id: int | None = None, reason: str | None = None) -> Line:
+        self._learn(n, _CODE[kind], id)
+        self._seq += 1
+        return (n, self._seq, self._run, kind.value, at, id, reason)
+
+    def note_usage(self, *, calls_read: int, calls_write: int, elapsed_s: float, waiting: str | None) -> None:
+        """Queues what this run has used so far, for `status` while it runs and for a run that is killed."""
+        self._scribe.check()
+        self._scribe.put_usage(Usage(calls_read, calls_write, elapsed_s, waiting))
+
+    async def flush(self) -> None:
+        """Returns when everything noted so far is durable."""
+        self._scribe.check()
+        done = asyncio.get_running_loop().create_future()
+        self._scribe.put([], done)
+        await done
+
+    async def close(
+        self, *, calls_read: int, calls_write: int, elapsed_s: float, waiting: str | None
+    ) -> None:
+        """Ends the run: everything durable, one whole file, the lease given back. Also under cancellation.
+
+        Raises JournalError where something noted could not be written, and the cancellation it met, both
+        after the file is closed. A second call does nothing.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        done = asyncio.get_running_loop().create_future()
+        self._scribe.put_usage(Usage(calls_read, calls_write, elapsed_s, waiting, self._clock()), done)
+        cancelled: asyncio.CancelledError | None = None
+        while not done.done():
+            try:
+                await asyncio.wait([done])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        done.result()
+
+
+def _pid(file: Path) -> str:
+    """Who applies it, as far as its journal says yet."""
+    try:
+        with planfile.reading(file) as connection:
+            found = connection.execute("SELECT pid FROM runs ORDER BY number DESC LIMIT 1").fetchone()
+    except PlanError:
+        return ""
+    return f" (pid {found[0]})" if found else ""

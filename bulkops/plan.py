@@ -1,0 +1,198 @@
+"""The plan file: written once, sealed, put in its place whole; `Plan` reads it (planview.py).
+
+The seal covers the header, the rows and the changes, not the file: what happened to each change is appended
+to the same file while it is applied (journal.py), and the seal stays what it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bulkops import planfile
+from bulkops.change import Action, Change
+from bulkops.errors import PlanError
+from bulkops.planjson import change_to_json, dump
+from bulkops.planseal import CHUNK, Header, StepInfo, action_letter, chunk_hash, entry_bytes, root_hash
+from bulkops.planview import Fate, Plan, PlanState, RowState, Status
+from bulkops.record import Row
+
+__all__ = [
+    "Fate",
+    "Header",
+    "Plan",
+    "PlanState",
+    "PlanWriter",
+    "RowState",
+    "Status",
+    "StepInfo",
+    "check_overwrite",
+]
+
+
+def check_overwrite(path: str | os.PathLike[str]) -> None:
+    """PlanError where a plan to be written to `path` would destroy something. Call it before planning."""
+    file = planfile.resolved(path)
+    if planfile.is_leased(file):
+        raise _being_applied(file)
+    _refuse_unfinished(file)
+
+
+def _being_applied(path: Path) -> PlanError:
+    return PlanError(f"{path} is being applied and is not replaced. Choose another name")
+
+
+def _refuse_unfinished(path: Path) -> None:
+    if not path.exists() or not path.stat().st_size:
+        return
+    try:
+        plan = Plan.open(path)
+        begun, pending = plan.is_begun(), plan.progress()["pending"]
+    except PlanError as error:
+        raise PlanError(
+            f"{path} exists and is not replaced: {error}. Choose another name, or delete it yourself"
+        ) from error
+    if begun and pending:
+        raise PlanError(
+            f"{path} was begun and {pending} of its {plan.total} rows are pending, so it is not replaced. "
+            f"Apply it again to go on, or delete it yourself"
+        )
+
+
+class PlanWriter:
+    """Writes a plan beside `path` and puts it there, whole and durable, when it is sealed.
+
+    `with PlanWriter(path) as writer: writer.add(row, change)…; writer.seal(header)`. Left without a seal,
+    nothing is left behind. PlanError where the disk does not take it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, replace_unfinished: bool = False) -> None:
+        self._path = planfile.resolved(path)
+        self._may_replace = replace_unfinished
+        if not self._may_replace:
+            check_overwrite(self._path)
+        self._temporary = planfile.beside(self._path, f".{secrets.token_hex(4)}.tmp")
+        self._rows: list[tuple[int, int | None, str]] = []
+        self._changes: list[tuple[int, str]] = []
+        self._hashes: list[bytes] = []
+        self._actions: list[str] = []
+        self._chunks: list[tuple[int, int, str, str]] = []
+        self._counts = {action.value: 0 for action in Action}
+        self._last = 0
+        self._connection: sqlite3.Connection | None = self._create()
+
+    def _create(self) -> sqlite3.Connection:
+        try:
+            os.close(os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise PlanError(f"{self._path} cannot be written: {error.strerror}") from error
+        connection = planfile.connect(self._temporary, "mode=rw")
+        # Nobody knows the file yet: it needs no journal of its own, and one fsync at the end.
+        connection.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
+            + planfile.SCHEMA
+        )
+        return connection
+
+    def add(self, row: Row, change: Change) -> None:
+        """The next row and its change; `change.n` is 1, 2, 3, …"""
+        n = change.n
+        if n != self._last + 1:
+            raise ValueError(f"change {n} follows change {self._last}")
+        cells, text = dump(row.cells), change_to_json(change)
+        self._rows.append((n, row.line, cells))
+        self._changes.append((n, text))
+        self._hashes.append(entry_bytes(n, row.line, cells, text))
+        self._actions.append(action_letter(change.action))
+        self._counts[change.action.value] += 1
+        self._last = n
+        if len(self._rows) == CHUNK:
+            self._write_chunk()
+
+    def _write_chunk(self) -> None:
+        connection = self._open_connection()
+        chunk = (self._rows[0][0], self._last, "".join(self._actions), chunk_hash(self._hashes))
+        try:
+            connection.execute("BEGIN")
+            connection.executemany("INSERT INTO rows VALUES (?, ?, ?)", self._rows)
+            connection.executemany("INSERT INTO changes VALUES (?, ?)", self._changes)
+            connection.execute("INSERT INTO chunks VALUES (?, ?, ?, ?)", chunk)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise PlanError(planfile.why(error, self._temporary)) from error
+        self._chunks.append(chunk)
+        for buffer in (self._rows, self._changes, self._hashes, self._actions):
+            buffer.clear()
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise ValueError("the plan is sealed or discarded")
+        return self._connection
+
+    def seal(self, header: Header) -> str:
+        """Makes the plan durable, then gives it its name; returns its SHA-256.
+
+        ValueError where the header's counts are not those of the changes. PlanError where a plan that was
+        begun meanwhile stands in the way.
+        """
+        if {**dict.fromkeys(self._counts, 0), **header.counts} != self._counts:
+            raise ValueError(f"the header counts {dict(header.counts)}, the changes are {self._counts}")
+        if self._rows:
+            self._write_chunk()
+        connection = self._open_connection()
+        text = header.to_json()
+        root = root_hash(text, self._chunks)
+        try:
+            connection.execute("INSERT INTO header VALUES (?, ?)", (text, root))
+            connection.close()
+            self._connection = None
+            planfile.fsync_path(self._temporary)
+            self._take_name()
+        except sqlite3.Error as error:
+            raise PlanError(planfile.why(error, self._temporary)) from error
+        except OSError as error:
+            raise PlanError(f"{self._path} cannot be written: {error.strerror}") from error
+        return root
+
+    def _take_name(self) -> None:
+        """Under the lease of the plan that stands there, so that nobody begins it at this moment."""
+        if not self._path.exists():
+            self._rename()
+            return
+        lease = planfile.Lease(self._path)
+        if not lease.take():
+            raise _being_applied(self._path)
+        try:
+            if not self._may_replace:
+                _refuse_unfinished(self._path)
+            # A log of the old file would be played into the new one.
+            for suffix in planfile.SIDE_FILES:
+                planfile.beside(self._path, suffix).unlink(missing_ok=True)
+            self._rename()
+        finally:
+            lease.release()
+
+    def _rename(self) -> None:
+        self._temporary.replace(self._path)
+        planfile.fsync_folder(self._path.parent)
+
+    def discard(self) -> None:
+        """Leaves nothing behind, unless it was sealed."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        with contextlib.suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()

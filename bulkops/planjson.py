@@ -1,0 +1,145 @@
+"""Changes as compact JSON and back, without losing anything. Pure: no I/O.
+
+JSON has no reference, no unknown, no NaN and, in most readers, no number beyond 64 bits. Each is an object
+with one key: `{"change": 17}`, `{"unknown": true}`, `{"float": "nan"}`, `{"int": "0x1f"}`. A value is never
+an object otherwise, so they cannot be mistaken.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown
+from bulkops.record import Created, FromStep, Lookup, Value
+
+_PLAIN = frozenset({str, bool, type(None)})
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+def dump(value: Any) -> str:
+    """Compact JSON. Text that is no valid Unicode (a lone surrogate) is escaped instead of refused."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def load(text: str) -> Any:
+    """What `dump` wrote. ValueError where it is no JSON."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
+
+
+def encode(value: Value | Unknown) -> Any:
+    """A value as JSON: itself where JSON has it, else an object with one key."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is int and _LEAST <= value <= _MOST:  # type: ignore[operator]
+        return value
+    if kind is float and math.isfinite(value):  # type: ignore[arg-type]
+        return value
+    return _tagged(value)
+
+
+def _tagged(value: Value | Unknown) -> Any:  # noqa: PLR0911
+    match value:
+        case Created(change=change):
+            return {"change": change}
+        case Unknown():
+            return {"unknown": True}
+        case Lookup():
+            found = [encode(one) for one in value.values]
+            return {"lookup": [value.entity, list(value.fields), found, value.column]}
+        case FromStep():
+            return {"from": [value.step, list(value.key), value.column]}
+        case str():  # an enumeration's text
+            return str(value)
+        case int():
+            return {"int": hex(value)}
+        case float():
+            return {"float": repr(value)}
+    raise TypeError(f"a plan cannot hold a value of type {type(value).__name__}")
+
+
+_TAGS: Mapping[str, Callable[[Any], Value | Unknown]] = {
+    "change": lambda change: Created(change=change),
+    "unknown": lambda _: UNKNOWN,
+    "int": lambda text: int(text, 16),
+    "float": float,
+    "from": lambda parts: FromStep(step=parts[0], key=tuple(parts[1]), column=parts[2]),
+    "lookup": lambda parts: Lookup(
+        entity=parts[0],
+        fields=tuple(parts[1]),
+        values=tuple(decode(one) for one in parts[2]),
+        column=parts[3],
+    ),
+}
+
+
+def decode(value: Any) -> Any:
+    """What `encode` was given."""
+    if type(value) is dict:
+        ((tag, content),) = value.items()
+        return _TAGS[tag](content)
+    return value
+
+
+def change_to_json(change: Change) -> str:
+    """One change as stored: its number is the row's key, and what is at its default is left out."""
+    data: dict[str, Any] = {"step": change.step, "entity": change.entity, "action": change.action.value}
+    if change.line is not None:
+        data["line"] = change.line
+    if change.file:
+        data["file"] = change.file
+    if change.id is not None:
+        data["id"] = encode(change.id)
+    if change.key:
+        data["key"] = {name: encode(value) for name, value in change.key.items()}
+    if change.fields:
+        data["fields"] = {
+            name: (encode(diff.before), encode(diff.after)) for name, diff in change.fields.items()
+        }
+    if change.parent is not None:
+        data["parent"] = encode(change.parent)
+    if change.impersonate is not None:
+        data["impersonate"] = encode(change.impersonate)
+    if change.waits_for:
+        data["waits_for"] = change.waits_for
+    if change.barrier:
+        data["barrier"] = change.barrier
+    if change.reason is not None:
+        data["reason"] = change.reason
+    return dump(data)
+
+
+def change_from_json(n: int, text: str) -> Change:
+    """The change that `change_to_json` wrote. ValueError, KeyError or TypeError where it is another text."""
+    data: dict[str, Any] = load(text)
+    fields = {
+        name: FieldDiff(before=decode(before), after=decode(after))
+        for name, (before, after) in data.get("fields", {}).items()
+    }
+    return Change(
+        n=n,
+        step=data["step"],
+        entity=data["entity"],
+        action=Action(data["action"]),
+        line=data.get("line"),
+        file=data.get("file", ""),
+        id=decode(data.get("id")),
+        key={name: decode(value) for name, value in data.get("key", {}).items()},
+        fields=fields,
+        parent=decode(data.get("parent")),
+        impersonate=decode(data.get("impersonate")),
+        waits_for=tuple(data.get("waits_for", ())),
+        barrier=data.get("barrier", 0),
+        reason=data.get("reason"),
+    )

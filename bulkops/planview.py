@@ -1,0 +1,319 @@
+"""A sealed plan as it is read: what it would do, and, from the journal in the same file, what happened.
+
+The seal's root is verified when a plan is opened and a chunk just before it is given out, so that a large
+plan opens at once and nothing unverified is ever sent. Reading never writes, and works while an apply does.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self, TypeAlias
+
+from bulkops import planfile, planmark
+from bulkops.change import Action, Change
+from bulkops.errors import PlanError
+from bulkops.planjson import change_from_json, load
+from bulkops.planseal import CHUNK, Header, chunk_hash, entry_bytes, root_hash
+from bulkops.record import Row
+
+
+class PlanState(StrEnum):
+    """Where a plan stands, in the words of `status --json`."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+
+
+class RowState(StrEnum):
+    """Where a row ends, in the words of every count."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    HELD = "held"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """A change, its row, and where it stands: `id` of the record, where known; `reason` where not well."""
+
+    change: Change
+    row: Row
+    state: RowState
+    id: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Where a plan stands. Calls and time add up over all runs; a killed one counts as last noted."""
+
+    plan: Path
+    state: PlanState
+    rows: int
+    counts: Mapping[str, int]  # applied, unchanged, rejected, held, pending: add up to `rows`
+    calls: Mapping[str, int]  # read, write
+    elapsed_s: float
+    waiting: str | None
+
+
+_Chunk: TypeAlias = tuple[int, int, str, str]  # first, last, letters of its actions, hash
+_Entry: TypeAlias = tuple[int, int | None, str, str]  # n, line, cells, change
+_Told: TypeAlias = tuple[str, int | None, str | None]  # kind, id, reason
+
+_SETTLED = (RowState.APPLIED, RowState.UNCHANGED, RowState.REJECTED, RowState.HELD)
+
+
+class Plan:
+    """A sealed plan, read-only. Holds no connection between two reads, so it is never in an apply's way.
+
+    Every method that reads raises PlanError where the file is damaged, edited, gone or busy.
+    """
+
+    __slots__ = ("_chunks", "_file", "header", "path", "sha256")
+
+    def __init__(self, path: Path, header: Header, sha256: str, chunks: Sequence[_Chunk]) -> None:
+        self.path = path  # as it was given
+        self.header = header
+        self.sha256 = sha256  # the seal: of header, rows and changes
+        self._file = planfile.resolved(path)
+        self._chunks = chunks
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """The plan in `path`, its seal verified; works while another process applies it.
+
+        PlanError: no plan file, damaged, edited, of a newer bulkops, or copied without its log.
+        """
+        file = planfile.resolved(path)
+        if not file.is_file():
+            raise PlanError(f"{path}: there is no such plan file")
+        planfile.settle_rollback(file)
+        _check_format(file)
+        planmark.refuse_without_log(file)
+        with planfile.reading(file) as connection:
+            headers = connection.execute("SELECT json, sha256 FROM header").fetchall()
+            chunks = connection.execute("SELECT * FROM chunks ORDER BY first").fetchall()
+            ends = connection.execute(_ENDS).fetchone()
+        text, seal = headers[0] if len(headers) == 1 else (None, None)
+        if not isinstance(text, str) or root_hash(text, chunks) != seal:
+            raise _edited(file, "its header or its list of chunks")
+        first, last = (1, chunks[-1][1]) if chunks else (None, None)
+        if ends != (first, last, first, last):
+            raise _edited(file, "its first or its last change")
+        return cls(Path(path), _header(file, text), seal, chunks)
+
+    def close(self) -> None:
+        """Nothing to do: nothing is held. So that a plan reads like a file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def total(self) -> int:
+        """How many changes, which is how many rows."""
+        return self._chunks[-1][1] if self._chunks else 0
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many creates, updates, deletes, unchanged and rejected, as planned."""
+        return self.header.counts
+
+    @property
+    def actions(self) -> str:
+        """One letter per change, in order: c(reate), u(pdate), d(elete), n(othing), r(ejected)."""
+        return "".join(chunk[2] for chunk in self._chunks)
+
+    # --- what it would do ---
+
+    def items(self, after: int = 0) -> Iterator[tuple[Change, Row]]:
+        """Each change with its row, from number `after` + 1 on; each chunk verified before it is given."""
+        for n, line, cells, text in self._entries(after):
+            yield change_from_json(n, text), _row(line, cells)
+
+    def changes(self, after: int = 0) -> Iterator[Change]:
+        """As `items`, without the rows."""
+        for n, _, _, text in self._entries(after):
+            yield change_from_json(n, text)
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """As `items`, without the changes."""
+        for _, line, cells, _ in self._entries(after):
+            yield _row(line, cells)
+
+    def change(self, n: int) -> Change:
+        """One change. KeyError where there is none. Verifies its whole chunk: a millisecond or two."""
+        if not 1 <= n <= self.total:
+            raise KeyError(n)
+        chunk = self._chunks[(n - 1) // CHUNK]
+        return change_from_json(n, self._verified(chunk)[n - chunk[0]][3])
+
+    def verify(self) -> None:
+        """Every chunk, for nothing but the PlanError."""
+        for chunk in self._chunks:
+            self._verified(chunk)
+
+    def _entries(self, after: int) -> Iterator[_Entry]:
+        for chunk in self._chunks[after // CHUNK :]:
+            for entry in self._verified(chunk):
+                if entry[0] > after:
+                    yield entry
+
+    def _verified(self, chunk: _Chunk) -> list[_Entry]:
+        first, last, _, digest = chunk
+        with planfile.reading(self._file) as connection:
+            found: list[_Entry] = connection.execute(
+                "SELECT n, line, cells, change FROM rows JOIN changes USING (n)"
+                " WHERE n BETWEEN ? AND ? ORDER BY n",
+                (first, last),
+            ).fetchall()
+        if not _are_texts(found) or chunk_hash(entry_bytes(*entry) for entry in found) != digest:
+            raise _edited(self._file, f"one of the changes {first} to {last}, or a row of them")
+        return found
+
+    # --- what happened ---
+
+    def fates(self) -> Iterator[Fate]:
+        """Each change with its row and where it stands now, in order: the journal's last entry counts."""
+        for chunk in self._chunks:
+            told = self._told(chunk)
+            for n, line, cells, text in self._verified(chunk):
+                yield _fate(change_from_json(n, text), _row(line, cells), told.get(n))
+
+    def outcomes(self) -> Iterator[tuple[int, RowState, int | None, str | None]]:
+        """As `fates`: number, state, id and reason."""
+        for fate in self.fates():
+            yield fate.change.n, fate.state, fate.id, fate.reason
+
+    def _told(self, chunk: _Chunk) -> dict[int, _Told]:
+        with planfile.reading(self._file) as connection:
+            found = connection.execute(
+                "SELECT n, kind, id, reason, max(seq) FROM journal WHERE n BETWEEN ? AND ? GROUP BY n",
+                chunk[:2],
+            ).fetchall()
+        return {n: (kind, id, reason) for n, kind, id, reason, _ in found}
+
+    def status(self) -> Status:
+        """Where it stands at this moment. Half a second for a million rows."""
+        is_running = self.is_running()
+        with planfile.reading(self._file) as connection:
+            connection.execute("BEGIN")  # one moment for all of it
+            counts = self._counted(connection)
+            runs, read, write, elapsed_s = connection.execute(_RUNS).fetchone()
+            last = connection.execute("SELECT waiting FROM runs ORDER BY number DESC LIMIT 1").fetchone()
+            is_begun = _is_begun(connection)
+        return Status(
+            plan=self.path,
+            state=_state(
+                is_running=is_running, is_begun=is_begun, is_done=not counts["pending"] and runs > 0
+            ),
+            rows=self.total,
+            counts=counts,
+            calls={"read": read, "write": write},
+            elapsed_s=elapsed_s,
+            waiting=last[0] if last else None,
+        )
+
+    def _counted(self, connection: sqlite3.Connection) -> dict[str, int]:
+        kinds = dict(
+            connection.execute(
+                "SELECT kind, count(*) FROM (SELECT kind, max(seq) FROM journal GROUP BY n) GROUP BY kind"
+            )
+        )
+        counts = {state.value: kinds.get(state.value, 0) for state in _SETTLED}
+        counts["unchanged"] += self.counts.get("unchanged", 0)
+        counts["rejected"] += self.counts.get("rejected", 0)
+        return {**counts, "pending": self.total - sum(counts.values())}
+
+    def progress(self) -> Mapping[str, int]:
+        """How many rows are applied, unchanged, rejected, held and pending now; adds up to `total`."""
+        return self.status().counts
+
+    def state(self) -> PlanState:
+        return self.status().state
+
+    def is_running(self) -> bool:
+        """Whether a live process applies it now."""
+        return planfile.is_leased(self._file)
+
+    def is_begun(self) -> bool:
+        """Whether anything was ever tried."""
+        with planfile.reading(self._file) as connection:
+            return _is_begun(connection)
+
+    def run_ids(self) -> list[str]:
+        """The ids of all runs, in order."""
+        with planfile.reading(self._file) as connection:
+            return [id for (id,) in connection.execute("SELECT id FROM runs ORDER BY number")]
+
+
+_ENDS = """SELECT (SELECT min(n) FROM rows), (SELECT max(n) FROM rows),
+                  (SELECT min(n) FROM changes), (SELECT max(n) FROM changes)"""
+_RUNS = """SELECT count(*), ifnull(sum(calls_read), 0), ifnull(sum(calls_write), 0), total(elapsed_s)
+           FROM runs"""
+
+
+def _row(line: int | None, cells: str) -> Row:
+    return Row(cells=tuple(load(cells)), line=line)
+
+
+def _fate(change: Change, row: Row, told: _Told | None) -> Fate:
+    if told is None:
+        planned = change.action in (Action.UNCHANGED, Action.REJECTED)
+        state = RowState(change.action.value) if planned else RowState.PENDING
+        return Fate(change=change, row=row, state=state, id=change.id, reason=change.reason)
+    kind, id, reason = told
+    state = RowState(kind) if kind in _SETTLED else RowState.PENDING
+    return Fate(change=change, row=row, state=state, id=change.id if id is None else id, reason=reason)
+
+
+def _is_begun(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM journal)").fetchone()[0])
+
+
+def _state(*, is_running: bool, is_begun: bool, is_done: bool) -> PlanState:
+    if is_running:
+        return PlanState.RUNNING
+    if is_done:
+        return PlanState.FINISHED
+    return PlanState.STOPPED if is_begun else PlanState.PLANNED
+
+
+def _are_texts(found: Sequence[tuple[object, ...]]) -> bool:
+    """SQLite keeps whatever an editor puts into a column."""
+    return all(isinstance(cells, str) and isinstance(text, str) for _, _, cells, text in found)
+
+
+def _header(path: Path, text: str) -> Header:
+    try:
+        return Header.from_json(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise PlanError(f"{path} was made by another version of bulkops. Make the plan again") from error
+
+
+def _check_format(path: Path) -> None:
+    # Immutable, so that nothing is put beside a file that is none of ours; these two never change.
+    with planfile.reading(path, "mode=ro&immutable=1") as connection:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != planfile.APPLICATION_ID:
+        raise PlanError(f"{path} is not a plan file of bulkops")
+    if version > planfile.FORMAT:
+        raise PlanError(
+            f"{path} was made by a newer bulkops. Upgrade bulkops, or make the plan again with this one"
+        )
+
+
+def _edited(path: Path, what: str) -> PlanError:
+    return PlanError(f"{path} was edited after it was sealed: {what}. Make the plan again")
