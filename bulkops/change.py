@@ -1,12 +1,24 @@
-"""A change: what would happen to one record, field by field. Pure: no I/O, no clock."""
+"""A change: what would happen to one record, field by field; and the one equality. Pure: no I/O, no clock.
+
+The equality is canonical: two values are equal when the server stores the same for both. The plan's diff,
+the drift guard, the read-back after a write and the settling of writes in doubt all use it, so that what
+was planned as a change is recognised as done, and what was done is not planned again.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from typing import TypeAlias
 
-from bulkops.record import Created, Value
+from bulkops.record import Created, FromStep, Lookup, Record, Value
+from bulkops.schema import Entity, Field, FieldType
+from bulkops.targets.base import RecordData
 
 
 class Action(StrEnum):
@@ -61,3 +73,158 @@ class Change:
     def after(self) -> dict[str, Value]:
         """The values that are sent."""
         return {name: diff.after for name, diff in self.fields.items()}
+
+
+Canonical: TypeAlias = (
+    str | int | bool | Decimal | date | datetime | Created | Lookup | FromStep | Unknown | None
+)
+"""What the server keeps of a value: hashable, equal exactly when the server stores the same."""
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_BLANKS = re.compile(r"[ \t\u00a0]+")
+
+
+def diff(record: Record, current: RecordData | None, entity: Entity) -> dict[str, FieldDiff]:
+    """The fields of `record` that differ from `current`, which is None where there is no record yet.
+
+    A create gives every field that holds something. An update gives what differs, and always the fields
+    that cannot be read. `id` and a parent's id that travels in the path only are no values to send.
+    A read-only or fixed field that differs is given too: whoever plans decides what that means.
+    """
+    changed = {}
+    for name, after in record.values.items():
+        shape = entity.find(name)
+        if name == "id" or (shape is not None and shape.is_path_only):
+            continue
+        found = _creation(shape, after) if current is None else _update(shape, current.get(name), after)
+        if found is not None:
+            changed[name] = found
+    return changed
+
+
+def _creation(shape: Field | None, after: Value) -> FieldDiff | None:
+    return None if canonical(shape, after) is None else FieldDiff(before=None, after=after)
+
+
+def _update(shape: Field | None, before: Value, after: Value) -> FieldDiff | None:
+    if shape is not None and not shape.is_queryable:
+        # A frozen field can neither be compared nor written, so there is nothing to say about it.
+        is_frozen = shape.is_read_only or shape.is_fixed
+        return None if is_frozen else FieldDiff(before=UNKNOWN, after=after)
+    return None if equal(shape, before, after) else FieldDiff(before=before, after=after)
+
+
+def equal(shape: Field | None, a: Value | Unknown, b: Value | Unknown) -> bool:
+    """Whether the server stores the same for both: the only equality of the house.
+
+    Text is trimmed and its case counts; empty text is no value; numbers count by value, date-times by
+    instant, date-only fields by calendar date; rich text by what is left of it as plain text.
+    `shape` is None where the field is not known: the values are then compared as text.
+    """
+    if type(a) is type(b) and a == b:
+        return True
+    return canonical(shape, a) == canonical(shape, b)
+
+
+def same_key(shape: Field | None, a: Value, b: Value) -> bool:
+    """Whether both find the same records: like `equal`, with case ignored, as the server's queries do."""
+    return match_key(shape, a) == match_key(shape, b)
+
+
+def match_key(shape: Field | None, value: Value) -> Canonical:
+    """A value as keys are compared: its canonical form, text without case, composed Unicode."""
+    kept = canonical(shape, value)
+    return folded(kept) if isinstance(kept, str) else kept
+
+
+def folded(text: str) -> str:
+    """Text without case, spelled with composed characters (one é, however it was typed)."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def by_label(shape: Field, text: str) -> frozenset[str]:
+    """The picklist values that `text` names, by label or by value, case ignored."""
+    wanted = folded(text.strip())
+    return frozenset(
+        item.value
+        for item in shape.picklist or ()
+        if wanted in (folded(item.label.strip()), folded(item.value.strip()))
+    )
+
+
+def canonical(shape: Field | None, value: Value | Unknown) -> Canonical:
+    """What the server keeps of `value` in this field. References not yet resolved stand for themselves."""
+    if value is None or isinstance(value, Created | Lookup | FromStep | Unknown):
+        return value
+    if isinstance(value, str):
+        value = value.strip()
+        if not value:
+            return None
+    return _typed(shape, value)
+
+
+def _typed(shape: Field | None, value: str | int | float | bool) -> Canonical:
+    if shape is None:
+        return _text(value)
+    if shape.type is FieldType.BOOLEAN:
+        return _boolean(value)
+    if shape.type.is_whole or shape.type.is_fraction:
+        return _number(value)
+    if shape.type is FieldType.DATETIME and isinstance(value, str):
+        return _date(value) if shape.is_date_only else _instant(value)
+    return _plain(_text(value)) if shape.is_rich_text else _text(value)
+
+
+def _text(value: str | int | float | bool) -> str:
+    """Text with the newlines of one system; `true` and `false` as JSON writes them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _plain(text: str) -> str:
+    """What reading a rich-text field gives back: no runs of blanks, none at the end of a line."""
+    return "\n".join(_BLANKS.sub(" ", line).strip() for line in text.split("\n"))
+
+
+def _boolean(value: str | int | float | bool) -> Canonical:
+    if isinstance(value, str):
+        return _BOOLEANS.get(value.lower(), value)
+    return bool(value) if value in (0, 1) else _number(value)
+
+
+def _number(value: str | int | float | bool) -> Canonical:
+    """A number by value; true and false as 1 and 0, since some `is…` fields are integers."""
+    if isinstance(value, int):
+        return int(value)
+    text = value if isinstance(value, str) else repr(value)
+    if text.lower() in ("true", "false"):
+        return int(text.lower() == "true")
+    # Decimal reads 1_000 and digits of every script; the server does not.
+    if "_" in text or not text.isascii():
+        return text
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return number if number.is_finite() else text.lower()
+
+
+def _date(text: str) -> Canonical:
+    """The calendar date as written: the server drops the time and does not convert the zone."""
+    try:
+        return date.fromisoformat(text[:10]) if text[10:11] in ("", "T", "t", " ") else text
+    except ValueError:
+        return text
+
+
+def _instant(text: str) -> Canonical:
+    """The instant in UTC to the millisecond; without an offset it is UTC already (REST dates are)."""
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return text
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,156 @@
+"""What becomes of one row: the collision rules. Pure: no I/O, no clock.
+
+A row that would create meets nothing, a row that would update or delete meets exactly one record; a row
+that meets anything else is rejected with the ids it met. Nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bulkops.change import Action, Change, FieldDiff, Unknown, canonical, diff
+from bulkops.jobmodel import StepAction
+from bulkops.record import Created, Record, RowError, Value
+from bulkops.references import candidates, name_fields, record_id
+from bulkops.schema import Entity
+from bulkops.targets.base import RecordData
+
+SHOWN = 60  # characters of a value in a reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The rules of one step. `match` holds the entity's own spelling of the key's fields."""
+
+    action: StepAction
+    entity: Entity
+    match: tuple[str, ...]
+
+    def key(self, record: Record) -> dict[str, Value]:
+        """The match fields and their values; empty where the step has no match."""
+        return {name: record.values.get(name) for name in self.match}
+
+    def empty_part(self, key: Mapping[str, Value]) -> str | None:
+        """The first match field that holds nothing."""
+        return next((n for n, value in key.items() if canonical(self.entity.find(n), value) is None), None)
+
+    def decide(self, row: Change, record: Record, found: Sequence[RecordData]) -> Change:
+        """The row's fate. `row` is the change so far (number, place, key), `found` what has its key."""
+        name = self.entity.name
+        if len(found) > 1:
+            shown = candidates(self.entity, found)
+            return rejected(row, f"{len(found)} {name} records have {key_text(row.key)}: {shown}")
+        if not found:
+            if self.action in (StepAction.UPDATE, StepAction.DELETE):
+                return rejected(row, f"no {name} record has {key_text(row.key)}")
+            return self._create(row, record)
+        current = found[0]
+        row = replace(row, id=record_id(current))
+        if self.action is StepAction.CREATE:
+            return rejected(row, f"{name} {row.id} has {key_text(row.key)} already")
+        if self.action is StepAction.DELETE:
+            return self._delete(row, record, current)
+        return self._update(row, record, current)
+
+    def _create(self, row: Change, record: Record) -> Change:
+        if record.values.get("id") is not None:
+            return rejected(
+                row, f"no {self.entity.name} record has {key_text(row.key)}, and the API chooses ids itself"
+            )
+        missing = [
+            field.name
+            for field in self.entity.fields.values()
+            if field.is_required and field.name != "id" and _is_empty(self.entity, record, field.name)
+        ]
+        if missing:
+            return rejected(row, f"{' and '.join(missing)} must hold a value to create a record")
+        fields = diff(record, None, self.entity)
+        if not fields:
+            return rejected(row, "the row holds no value to create a record from")
+        return self._written(row, record, Action.CREATE, fields, record.values)
+
+    def _update(self, row: Change, record: Record, current: RecordData) -> Change:
+        fields = diff(record, current, self.entity)
+        for name, change in fields.items():
+            if self._is_frozen(name):
+                now, wanted = value_text(change.before), value_text(change.after)
+                return rejected(row, f"{name} cannot be changed: it is {now}, the row says {wanted}")
+        if not fields:
+            return replace(row, action=Action.UNCHANGED)
+        return self._written(row, record, Action.UPDATE, fields, {**record.values, **current})
+
+    def _delete(self, row: Change, record: Record, current: RecordData) -> Change:
+        """Shows what goes: the fields the job names, and the record's name."""
+        names = dict.fromkeys([*record.values, *name_fields(self.entity)])
+        fields = {
+            name: FieldDiff(before=current[name], after=None)
+            for name in names
+            if name != "id" and current.get(name) is not None
+        }
+        return self._written(row, record, Action.DELETE, fields, {**record.values, **current})
+
+    def _is_frozen(self, name: str) -> bool:
+        field = self.entity.find(name)
+        return field is not None and (field.is_read_only or field.is_fixed)
+
+    def _written(
+        self,
+        row: Change,
+        record: Record,
+        action: Action,
+        fields: Mapping[str, FieldDiff],
+        values: Mapping[str, Value],
+    ) -> Change:
+        """The change as it is sent; `values` tell the parent through which a child is reached."""
+        route, parent = self.entity.can.get(action.value, ""), None
+        if self.entity.parent is not None and "child" in route:
+            held = values.get(self.entity.parent.field)
+            parent = held if isinstance(held, int | Created) else None
+            if parent is None and route == "child":
+                name, above = self.entity.parent.field, self.entity.parent.entity
+                return rejected(
+                    row, f"{name} is empty, and {self.entity.name} are reached through their {above} record"
+                )
+        sent = [parent, *(change.after for change in fields.values())]
+        waits_for = sorted({value.change for value in sent if isinstance(value, Created)})
+        return replace(
+            row,
+            action=action,
+            fields=fields,
+            parent=parent,
+            impersonate=record.impersonate if isinstance(record.impersonate, int) else None,
+            waits_for=tuple(waits_for),
+        )
+
+
+def _is_empty(entity: Entity, record: Record, name: str) -> bool:
+    return canonical(entity.find(name), record.values.get(name)) is None
+
+
+def rejected(row: Change, reason: str) -> Change:
+    """The row as rejected: nothing of it is sent."""
+    return replace(row, action=Action.REJECTED, reason=reason)
+
+
+def reasons(errors: Sequence[RowError]) -> str:
+    """All that is wrong with a row, in one sentence."""
+    return "; ".join(str(error) for error in errors)
+
+
+def key_text(key: Mapping[str, Value]) -> str:
+    """`externalID 'T-1' and projectID 12`."""
+    return " and ".join(f"{name} {value_text(value)}" for name, value in key.items())
+
+
+def value_text(value: Value | Unknown) -> str:
+    """A value in a sentence: text in quotes and cut, nothing as `empty`."""
+    match value:
+        case None:
+            return "empty"
+        case Created():
+            return f"what row {value.change} creates"
+        case str():
+            return repr(value if len(value) <= SHOWN else f"{value[: SHOWN - 3]}...")
+        case _:
+            return str(value)

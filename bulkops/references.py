@@ -1,0 +1,281 @@
+"""Finds records by natural key, in bulk: what references point to, and what match keys meet. Only reads.
+
+A read asks for many keys at once, by an `in` list on the field that tells them apart best; the rest of a
+composite key is compared here, as the server compares (trimmed, case ignored). Never one read a row.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any, TypeAlias
+
+from bulkops.change import by_label, canonical, folded, match_key
+from bulkops.errors import Fault, JobError
+from bulkops.record import Lookup, Record, RowError, Scalar, Value
+from bulkops.schema import Entity, Field, FieldType
+from bulkops.targets.base import Filter, RecordData, Target
+
+VALUES_A_CALL = 500  # conditions one query may hold; an `in` list counts each of its values
+ENOUGH = 50  # records kept for one key: more only say again that it is ambiguous
+LONGEST_TEXT = 32_000  # characters: no text field of the API holds more
+LONGEST_INTEGER = 2**63 - 1
+
+Key: TypeAlias = Sequence[Value]
+Answer: TypeAlias = int | str  # the id, or why there is none
+
+
+def key_of(values: Iterable[Value]) -> Hashable:
+    """A key as it stands in the result of `find_by_key`, whatever the spelling of its texts."""
+    return tuple(folded(value.strip()) if isinstance(value, str) else value for value in values)
+
+
+async def find_by_key(
+    target: Target, entity: Entity, match: Sequence[str], keys: Iterable[Key], *, fields: Sequence[str] = ()
+) -> dict[Hashable, list[RecordData]]:
+    """The records of `entity` whose `match` fields equal one of `keys`, by `key_of` the key.
+
+    Costs one read per 500 distinct values of the most selective field (more where more than 500 records
+    answer). Keys without a record are absent; of a key with many records, 50 are given, by rising id.
+    A key that no record can have (a part that is empty, too long, or no number where the field holds
+    numbers) is not asked for. `fields` are read as well. Raises what the target's reads raise, and JobError
+    where a match field is not there or cannot be queried.
+    """
+    shapes = [queryable(entity, name) for name in match]
+    wanted: dict[Hashable, set[Hashable]] = defaultdict(set)
+    asked: list[list[Scalar]] = []
+    for key in keys:
+        values = [query_value(shape, value) for shape, value in zip(shapes, key, strict=True)]
+        if None not in values:
+            wanted[_joined(shapes, values)].add(key_of(key))
+            asked.append(values)
+    found: dict[Hashable, dict[int, RecordData]] = defaultdict(dict)  # two questions may find one record
+    read = list(dict.fromkeys(["id", *(shape.name for shape in shapes), *fields]))
+    for where in _questions(shapes, asked):
+        async for record in target.read(entity.name, where, fields=read):
+            for name in wanted.get(_joined(shapes, [record.get(shape.name) for shape in shapes]), ()):
+                if len(found[name]) < ENOUGH:
+                    found[name][record_id(record)] = record
+    return {name: [records[number] for number in sorted(records)] for name, records in found.items()}
+
+
+def queryable(entity: Entity, name: str) -> Field:
+    """The field, where it can be asked for; JobError where it is not there or cannot."""
+    shape = entity.find(name)
+    if shape is None:
+        raise JobError([Fault(where="", message=f"{entity.name} has no field {name}")])
+    if not shape.is_queryable or shape.is_path_only or not entity.is_queryable:
+        message = f"{entity.name} cannot be searched by {name}: the API does not query it"
+        raise JobError([Fault(where="", message=message)])
+    return shape
+
+
+def query_value(shape: Field, value: Value) -> Scalar:
+    """The value as a query must spell it, None where no record can have it.
+
+    Numbers as numbers: text against a number field finds nothing, without an error.
+    """
+    if isinstance(value, str) and shape.picklist:
+        named = by_label(shape, value)
+        value = next(iter(named)) if len(named) == 1 else value
+    kept = canonical(shape, value)
+    if shape.type is FieldType.BOOLEAN:
+        return kept if isinstance(kept, bool) else None
+    if shape.type.is_whole or shape.type.is_fraction:
+        return _number(shape, kept)
+    if shape.type is FieldType.DATETIME:
+        return _moment(kept) if isinstance(kept, date) else None
+    return _text(shape, kept)
+
+
+def _number(shape: Field, kept: object) -> Scalar:
+    if not isinstance(kept, int | Decimal) or not -LONGEST_INTEGER <= kept <= LONGEST_INTEGER:
+        return None
+    if kept == int(kept):
+        return int(kept)
+    return float(kept) if shape.type.is_fraction else None
+
+
+def _moment(kept: date) -> str:
+    """`2024-03-01T10:00:00.000Z`; a date without time as its midnight."""
+    if isinstance(kept, datetime):
+        return kept.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return f"{kept.isoformat()}T00:00:00.000Z"
+
+
+def _text(shape: Field, kept: object) -> str | None:
+    """Text that a record can hold: not too long, and real Unicode (a lone surrogate is none)."""
+    if not isinstance(kept, str) or len(kept) > (shape.length or LONGEST_TEXT):
+        return None
+    try:
+        kept.encode()
+    except UnicodeEncodeError:
+        return None
+    return kept
+
+
+def _joined(shapes: Sequence[Field], values: Sequence[Scalar]) -> Hashable:
+    return tuple(match_key(shape, value) for shape, value in zip(shapes, values, strict=True))
+
+
+def _questions(shapes: Sequence[Field], asked: list[list[Scalar]]) -> Iterator[Filter]:
+    """The queries that together find every key of `asked`, each within the conditions a query may hold."""
+    if not asked:
+        return
+    # Every spelling is asked for: how far the server looks past case and accents is its own matter.
+    columns = [list(dict.fromkeys(key[i] for key in asked)) for i in range(len(shapes))]
+    best = max(range(len(shapes)), key=lambda i: _selectivity(shapes[i], columns[i]))
+    values = iter(columns[best])
+    while chunk := list(islice(values, VALUES_A_CALL)):
+        parts = [_one_of(shapes[best], chunk)]
+        room = VALUES_A_CALL - len(chunk)
+        for i, shape in enumerate(shapes):
+            # A UDF cannot stand beside another one, and a second list only helps to read less.
+            if i != best and not shape.is_udf and len(columns[i]) <= room:
+                parts.append(_one_of(shape, columns[i]))
+                room -= len(columns[i])
+        yield parts[0] if len(parts) == 1 else {"op": "and", "items": parts}
+
+
+def _selectivity(shape: Field, values: Sequence[Scalar]) -> tuple[bool, int, bool]:
+    """Orders the fields of a key: an id finds one record, many values find few, text tells more apart."""
+    is_vague = shape.picklist is not None or bool(shape.reference) or shape.type is FieldType.BOOLEAN
+    return shape.name == "id", len(values), not is_vague
+
+
+def _one_of(shape: Field, values: Sequence[Scalar]) -> dict[str, Any]:
+    about: dict[str, Any] = {"field": shape.name.removeprefix("udf:")} | (
+        {"udf": True} if shape.is_udf else {}
+    )
+    if len(values) == 1:
+        return {"op": "eq", "value": values[0], **about}
+    if shape.type is FieldType.BOOLEAN:  # lists hold numbers or texts only
+        return {"op": "or", "items": [{"op": "eq", "value": value, **about} for value in values]}
+    return {"op": "in", "value": list(values), **about}
+
+
+NAMES = (
+    "companyName",
+    "projectName",
+    "title",
+    "name",
+    "description",
+    "ticketNumber",
+    "firstName",
+    "lastName",
+)
+
+
+def name_fields(entity: Entity) -> list[str]:
+    """The fields by which people know a record of this entity, as far as they can be read."""
+    known = [name for name in NAMES if (shape := entity.fields.get(name)) and shape.is_queryable]
+    people = [name for name in known if name in ("firstName", "lastName")]
+    return people or known[:1]
+
+
+class References:
+    """Resolves the lookups of records, many at once, and remembers what it found."""
+
+    def __init__(self, target: Target, *, remember: int = 100_000) -> None:
+        self._target = target
+        self._remember = remember
+        self._answers: OrderedDict[Hashable, Answer] = OrderedDict()
+
+    async def resolve(self, records: Sequence[Record]) -> list[Record | tuple[RowError, ...]]:
+        """Each record with ids in place of its lookups, or all reasons why it has none.
+
+        Raises what the target's reads raise, and JobError for a field that cannot be searched by.
+        """
+        answers = await self._answer(
+            {_question(lookup): lookup for r in records for _, lookup in _lookups(r)}
+        )
+        return [_resolved(record, answers) for record in records]
+
+    async def _answer(self, questions: Mapping[Hashable, Lookup]) -> dict[Hashable, Answer]:
+        answers: dict[Hashable, Answer] = {}
+        unknown: dict[tuple[str, tuple[str, ...]], dict[Hashable, Lookup]] = defaultdict(dict)
+        for question, lookup in questions.items():
+            if question in self._answers:
+                self._answers.move_to_end(question)
+                answers[question] = self._answers[question]
+            else:
+                unknown[lookup.entity, lookup.fields][question] = lookup
+        for (entity, fields), lookups in unknown.items():
+            shape = await self._target.describe(entity)
+            answers |= await self._ask(shape, fields, lookups)
+        return answers
+
+    async def _ask(
+        self, entity: Entity, fields: tuple[str, ...], lookups: Mapping[Hashable, Lookup]
+    ) -> dict[Hashable, Answer]:
+        keys = [lookup.values for lookup in lookups.values()]
+        found = await find_by_key(self._target, entity, fields, keys, fields=name_fields(entity))
+        answers = {
+            question: _answer(entity, lookup, found.get(key_of(lookup.values), ()))
+            for question, lookup in lookups.items()
+        }
+        self._answers.update(answers)
+        while len(self._answers) > self._remember:
+            self._answers.popitem(last=False)
+        return answers
+
+
+def _lookups(record: Record) -> Iterator[tuple[str, Lookup]]:
+    for name, value in (*record.values.items(), ("", record.impersonate)):
+        if isinstance(value, Lookup):
+            yield name, value
+
+
+def _question(lookup: Lookup) -> Hashable:
+    return lookup.entity, lookup.fields, lookup.values
+
+
+def _resolved(record: Record, answers: Mapping[Hashable, Answer]) -> Record | tuple[RowError, ...]:
+    errors = []
+    ids: dict[str, int] = {}
+    for name, lookup in _lookups(record):
+        answer = answers[_question(lookup)]
+        if isinstance(answer, int):
+            ids[name] = answer
+        else:
+            shown = " / ".join("" if value is None else str(value) for value in lookup.values)
+            errors.append(RowError(message=answer, column=lookup.column, value=shown, field=name))
+    if errors:
+        return tuple(errors)
+    if not ids:
+        return record
+    impersonate = ids.pop("", record.impersonate)
+    return replace(record, values={**record.values, **ids}, impersonate=impersonate)
+
+
+def _answer(entity: Entity, lookup: Lookup, found: Sequence[RecordData]) -> Answer:
+    if len(found) == 1:
+        return record_id(found[0])
+    by = " and ".join(lookup.fields)
+    if found:
+        return f"{len(found)} {entity.name} records have this {by}: {candidates(entity, found)}"
+    for name, value in zip(lookup.fields, lookup.values, strict=True):
+        shape = entity.find(name)
+        if shape and shape.type.is_whole and value is not None and query_value(shape, value) is None:
+            return f"no {entity.name} record has this {by}: {name} holds a number"
+    return f"no {entity.name} record has this {by}"
+
+
+def candidates(entity: Entity, records: Sequence[RecordData], *, shown: int = 5) -> str:
+    """`12 (Acme), 15 (ACME) and 3 more`: the records between which nobody guesses."""
+    names = name_fields(entity)
+    texts = []
+    for record in records[:shown]:
+        name = " ".join(str(record[n]) for n in names if record.get(n) not in (None, ""))
+        texts.append(f"{record_id(record)} ({name[:60]})" if name else f"{record_id(record)}")
+    rest = f" and {len(records) - shown} more" if len(records) > shown else ""
+    return ", ".join(texts) + rest
+
+
+def record_id(record: RecordData) -> int:
+    """The record's id; 0 is one (the tenant's own company)."""
+    return int(record["id"] or 0)

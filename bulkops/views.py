@@ -1,0 +1,62 @@
+"""What other programs see of a plan and of its applying: the shapes of `--json`. Decides nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bulkops.change import Action, Change
+from bulkops.planjson import encode
+from bulkops.planseal import Header
+from bulkops.planview import Status
+
+
+def plan_json(header: Header, path: Path, sha256: str) -> dict[str, Any]:
+    """`plan --json`: what the plan would do and what it costs. `counts` adds up to `rows`."""
+    return {
+        "plan": str(path),
+        "sha256": sha256,
+        "job": header.job,
+        "tenant": header.tenant,
+        "rows": sum(header.counts.values()),
+        "counts": {action.value: header.counts.get(action.value, 0) for action in Action},
+        "sources": [
+            {"step": step.name, "read": step.read, "dropped": step.dropped, "rows": step.rows}
+            for step in header.steps
+        ],
+        "calls": {"read": header.calls_read, "write": header.calls_write},
+        "estimate_s": dict(header.estimate_s),
+        "warnings": list(header.warnings),
+    }
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """One line of `show --json`: one row's fate, field by field."""
+    return {
+        "change": change.n,
+        "row": {"file": change.file, "line": change.line},
+        "step": change.step,
+        "entity": change.entity,
+        "action": change.action.value,
+        "id": change.id,
+        "key": {name: encode(value) for name, value in change.key.items()},
+        "fields": {
+            name: {"before": encode(diff.before), "after": encode(diff.after)}
+            for name, diff in change.fields.items()
+        },
+        "waits_for": list(change.waits_for),
+        "reason": change.reason,
+    }
+
+
+def status_json(now: Status) -> dict[str, Any]:
+    """`status --json` and `apply --json`: where a plan stands, over all its runs."""
+    return {
+        "plan": str(now.plan),
+        "state": now.state.value,
+        "rows": now.rows,
+        "counts": dict(now.counts),
+        "calls": dict(now.calls),
+        "elapsed_s": round(now.elapsed_s, 1),
+        "waiting": now.waiting,
+    }
