@@ -15,6 +15,7 @@
         ├── InDoubtError    it may have happened or not: look first
         ├── MissingError    the record to change is not there
         ├── NoRouteError    404 or 405: it never happened, and the like will not either: stop the step
+        ├── NotSentError    it never left this machine: no connection, or the run is stopping
         └── StopError       credentials, redirect, dead network: stop the run
 
 Row errors are values (`record.RowError`), not exceptions: they are collected.
@@ -122,3 +123,7 @@ class NoRouteError(CallError):
 
 class StopError(CallError):
     """Nothing good can come of sending more: credentials, redirect, a network that is gone."""
+
+
+class NotSentError(CallError):
+    """The request never left this machine: no connection could be made, or the run is stopping."""

@@ -31,6 +31,7 @@ class Row:
 
     cells: tuple[str, ...]
     line: int | None = None
+    fault: str = ""  # a sentence where the source could not be read as written: `mapping` rejects the row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

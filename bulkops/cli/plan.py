@@ -1,0 +1,66 @@
+"""`bulkops plan JOB`: reads, resolves, diffs, writes the plan file, prints what would happen."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+import typer
+
+from bulkops.cli import exits
+from bulkops.cli.app import ConfigOption, JsonOption, app, config_of, err, out, run_async
+from bulkops.cli.display import LiveLine
+from bulkops.cli.jobs import SourceOption, sources_of
+
+if TYPE_CHECKING:
+    from bulkops.plan import Plan
+
+
+@app.command()
+def plan(
+    job_path: Annotated[Path, typer.Argument(metavar="JOB", help="The job file.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The plan file; default: NAME.plan.")
+    ] = None,
+    source: SourceOption = None,
+    as_json: JsonOption = False,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit with 3 when there are changes.")
+    ] = False,
+    config: ConfigOption = None,
+) -> int:
+    """Shows what a job would change, field by field, and what it would cost. Only reads."""
+    from bulkops.render import print_plan
+    from bulkops.views import plan_json
+
+    made = run_async(partial(make_plan, job_path, output, sources_of(source), config_of(config)))
+    if as_json:
+        out.print(orjson.dumps(plan_json(made.header, made.path, made.sha256)).decode(), markup=False)
+    else:
+        print_plan(made, out)
+        out.print(f"Written to {made.path}. Apply it with: bulkops apply {made.path}", markup=False)
+    counts = made.header.counts
+    has_changes = any(counts[action] for action in ("create", "update", "delete"))
+    return exits.CHANGES if detailed_exitcode and has_changes else exits.DONE
+
+
+async def make_plan(
+    job_path: Path, output: Path | None, sources: dict[str, Path], config: Path | None
+) -> Plan:
+    """Plans a job with the tenant that it names, into `output` or NAME.plan in the current folder."""
+    from bulkops.job import load_job
+    from bulkops.plan import check_overwrite
+    from bulkops.planner import build_plan
+    from bulkops.targets.autotask import connect
+    from bulkops.tenant import load_tenant
+
+    job = load_job(job_path, sources=sources)
+    path = output or Path(f"{job.name}.plan")
+    check_overwrite(path)
+    tenant = load_tenant(job.tenant, config)
+    with LiveLine(err) as line:
+        line.say(f"asking {tenant.name} who it is")
+        async with connect(tenant) as target:
+            return await build_plan(job, target, path, progress=line.planning)

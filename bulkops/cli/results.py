@@ -1,0 +1,36 @@
+"""`bulkops results PLAN --dir DIR`: the five result files."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bulkops.cli.app import app, out
+from bulkops.cli.show import PlanArgument
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    XLSX = "xlsx"
+
+
+@app.command()
+def results(
+    plan_path: PlanArgument,
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where the files go.")],
+    file_format: Annotated[
+        Format, typer.Option("--format", help="csv, or one workbook a step.")
+    ] = Format.CSV,
+) -> None:
+    """Writes applied, unchanged, rejected, held and pending rows to files that a job can read back."""
+    from bulkops.plan import Plan
+    from bulkops.render import counts_text, files_text
+    from bulkops.report.results import write_results
+
+    plan = Plan.open(plan_path)
+    written = write_results(plan, folder, as_workbook=file_format is Format.XLSX)
+    out.print(counts_text(plan.progress()))
+    out.print(files_text(written), markup=False)

@@ -1,0 +1,18 @@
+"""`bulkops simulate`: the simulator; its own program parses the rest."""
+
+from __future__ import annotations
+
+import typer
+
+from bulkops.cli.app import app
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def simulate(context: typer.Context) -> int:
+    """Starts a simulated Autotask on loopback; see `bulkops simulate --help`."""
+    from bulkops.simulator import main
+
+    return main(context.args)

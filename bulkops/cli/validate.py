@@ -1,0 +1,38 @@
+"""`bulkops validate JOB`: offline, every fault of the job, its sources and its rows at once."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bulkops.cli import exits
+from bulkops.cli.app import app, out, run_async
+from bulkops.cli.jobs import SourceOption, sources_of
+
+
+@app.command()
+def validate(
+    job_path: Annotated[Path, typer.Argument(metavar="JOB", help="The job file.")],
+    source: SourceOption = None,
+) -> int:
+    """Checks a job offline: the job file, its sources, its mapping and its rows, against the catalog."""
+    from bulkops.job import load_job
+    from bulkops.validate import validate_job
+
+    job = load_job(job_path, sources=sources_of(source))
+    rows = bad = 0
+    for checked in run_async(partial(validate_job, job)):
+        ready = checked.ready
+        out.print(f"step {ready.step.name}: {ready.source.display}, {ready.source.dialect}", markup=False)
+        faulty = set()
+        for fault in checked.row_faults():
+            faulty.add(fault.where)
+            out.print(f"  {fault}", markup=False)
+        bad += len(faulty)
+        rows += sum(1 for _ in ready.source.rows())
+    out.print(f"{job_path} is valid; {rows - bad:,} of {rows:,} rows can be planned.", markup=False)
+    out.print("What only the tenant knows (its picklists, its records) is checked by `bulkops plan`.")
+    return exits.WITH_ERRORS if bad else exits.DONE

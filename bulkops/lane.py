@@ -1,0 +1,67 @@
+"""One entity's work while a plan is applied: what is ready, what is armed, what is in flight.
+
+ready → armed (its intent is durable) → in flight → settled, or back to armed after a wait, or in doubt.
+Plain state changes only; the applier awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from bulkops.change import Change
+
+AHEAD = 8  # intents that may be durable before their request leaves: what a crash leaves in doubt
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """One change on its way. `change` holds ids where the plan held references."""
+
+    change: Change
+    tries: int = 0  # requests that were started for it
+    refusal: str | None = None  # the target's text, while a read decides whether it can be believed
+    ask_at: float = 0.0  # loop time of the next look, while in doubt
+    absent_at: float = 0.0  # loop time from which absence is final, while in doubt
+
+
+@dataclass(slots=True)
+class Lane:
+    """The work of one entity."""
+
+    entity: str
+    ready: deque[Work] = field(default_factory=deque)
+    armed: deque[Work] = field(default_factory=deque)
+    later: int = 0  # armed, waiting to be tried again
+    in_flight: int = 0
+    has_answered: bool = False  # a write of this entity succeeded in this run
+    closed: str | None = None  # why nothing more of it is sent
+    wake_armer: asyncio.Event = field(default_factory=asyncio.Event)
+    wake_sender: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def waiting(self) -> int:
+        """Works that are here and not in flight."""
+        return len(self.ready) + len(self.armed) + self.later
+
+    def add(self, work: Work) -> None:
+        self.ready.append(work)
+        self.wake_armer.set()
+
+    def to_arm(self, most: int | None) -> list[Work]:
+        """Takes what may be armed now: at most `most`, and no more than AHEAD of the wire."""
+        room = min(AHEAD - len(self.armed) - self.later, len(self.ready))
+        return [self.ready.popleft() for _ in range(room if most is None else min(room, most))]
+
+    def arm(self, works: list[Work]) -> None:
+        self.armed.extend(works)
+        self.wake_sender.set()
+
+    def next(self) -> Work | None:
+        """The next armed work, or None. Taking one makes room for another intent."""
+        if not self.armed:
+            return None
+        work = self.armed.popleft()
+        self.wake_armer.set()
+        return work

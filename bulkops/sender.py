@@ -1,0 +1,302 @@
+"""Sends the writes that are ready, entity by entity: intent, door, request, and what its answer means.
+
+Knows nothing of order: what it is given may be sent. A write ends in `conclude` with its final word, in
+`doubt`, or goes round again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from anyio.abc import TaskGroup
+
+from bulkops.change import Action, Change
+from bulkops.errors import (
+    CallError,
+    InDoubtError,
+    LockedError,
+    MissingError,
+    NoRouteError,
+    NotSentError,
+    RejectedError,
+    StopError,
+    ThrottledError,
+)
+from bulkops.journal import Entry, Journal, Kind
+from bulkops.lane import Lane, Work
+from bulkops.progress import Stop
+from bulkops.record import Scalar
+from bulkops.retry import RetryBudget, next_wait
+from bulkops.targets.base import Target
+
+BREAKER = 20  # failures in a row, without one success, after which the run stops
+
+
+class Conclude(Protocol):
+    """The row's final word."""
+
+    def __call__(
+        self, work: Work, kind: Kind, *, record_id: int | None = None, reason: str | None = None
+    ) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Quota:
+    """What this run may still send; None: no limit."""
+
+    writes_left: int | None = None
+    calls: int | None = None  # in all, reads included
+    sent: int = 0  # writes, this run
+
+    def refusal(self, target: Target) -> str | None:
+        """Why not one more write may be sent."""
+        if self.writes_left == 0:
+            return "the number of writes asked for (--stop-after) was sent"
+        if self.calls is not None and self.calls <= target.calls.read + self.sent:
+            return "the number of calls allowed (--max-calls) was made"
+        return None
+
+    def take(self) -> None:
+        self.sent += 1
+        if self.writes_left is not None:
+            self.writes_left -= 1
+
+    def give_back(self) -> None:
+        self.sent -= 1
+        if self.writes_left is not None:
+            self.writes_left += 1
+
+    def room(self) -> int | None:
+        """How many intents make sense at most."""
+        limits = [n for n in (self.writes_left, self.calls) if n is not None]
+        return min(limits, default=None)
+
+
+class Sender:
+    """All lanes of one run. `settled` is called after each attempt, when the run may have come to its end."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        target: Target,
+        quota: Quota,
+        stop: Stop,
+        rng: random.Random,
+        conclude: Conclude,
+        doubt: Callable[[Work], None],
+        tried: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._target = target
+        self._quota = quota
+        self._stop = stop
+        self._rng = rng
+        self._conclude = conclude
+        self._doubt = doubt
+        self._tried = tried
+        self._failures = 0  # in a row
+        self._budget = RetryBudget()
+        self._lanes: dict[str, Lane] = {}
+        self._tasks: TaskGroup
+
+    def start(self, tasks: TaskGroup) -> None:
+        self._tasks = tasks
+
+    def add(self, work: Work) -> None:
+        """This write may be sent now."""
+        self._lane(work.change.entity).add(work)
+
+    def wake(self) -> None:
+        for lane in self._lanes.values():
+            lane.wake_armer.set()
+            lane.wake_sender.set()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is in flight."""
+        return not any(lane.in_flight for lane in self._lanes.values())
+
+    def stuck(self) -> tuple[int, str] | None:
+        """How many writes wait for a lane that is closed, and why it is; None where none does."""
+        closed = [lane for lane in self._lanes.values() if lane.closed and not lane.in_flight]
+        waiting = sum(lane.waiting for lane in closed)
+        return (waiting, closed[0].closed or "") if waiting else None
+
+    def withdraw(self) -> None:
+        """What was armed and never left is pending again: nobody has to look for it."""
+        for lane in self._lanes.values():
+            for work in lane.armed:
+                self._journal.note(Entry(kind=Kind.WITHDRAWN, n=work.change.n))
+
+    def _lane(self, entity: str) -> Lane:
+        lane = self._lanes.get(entity)
+        if lane is None:
+            lane = self._lanes[entity] = Lane(entity)
+            self._tasks.start_soon(self._arm, lane)
+            for _ in range(self._target.per_entity):
+                self._tasks.start_soon(self._send, lane)
+        return lane
+
+    def _is_shut(self, lane: Lane) -> bool:
+        return self._stop.reason is not None or lane.closed is not None
+
+    async def _arm(self, lane: Lane) -> None:
+        """Keeps a few intents ahead of the wire, so that no slot waits for the disk."""
+        while True:
+            lane.wake_armer.clear()
+            works = [] if self._is_shut(lane) else lane.to_arm(self._room())
+            if works:
+                await self._journal.intent([work.change.n for work in works])
+                lane.arm(works)
+            else:
+                self._end_at_quota()
+                await lane.wake_armer.wait()
+
+    def _room(self) -> int | None:
+        """How many more intents make sense: none that this run may not send."""
+        room = self._quota.room()
+        if room is None:
+            return None
+        return max(0, room - sum(len(lane.armed) + lane.later for lane in self._lanes.values()))
+
+    async def _send(self, lane: Lane) -> None:
+        while True:
+            lane.wake_sender.clear()
+            work = None if self._is_shut(lane) else lane.next()
+            if work is None:
+                await lane.wake_sender.wait()
+            elif self._quota.refusal(self._target) is not None:
+                lane.armed.appendleft(work)
+                self._end_at_quota()
+                await lane.wake_sender.wait()
+            else:
+                self._quota.take()
+                await self._attempt(lane, work)
+
+    def _end_at_quota(self) -> None:
+        """Stops when no more may be sent, but not before what was let go has left: a stop would keep it."""
+        refusal = self._quota.refusal(self._target)
+        if refusal is not None and self.is_quiet and any(lane.waiting for lane in self._lanes.values()):
+            self._stop(refusal)
+
+    async def _attempt(self, lane: Lane, work: Work) -> None:
+        lane.in_flight += 1
+        work.tries += 1
+        if work.tries == 1:
+            self._budget.called()
+        try:
+            record_id = await self._call(work.change)
+        except CallError as error:
+            self._on_error(lane, work, error)
+        else:
+            lane.has_answered = True
+            self._failures = 0
+            self._conclude(work, Kind.APPLIED, record_id=record_id)
+        finally:
+            lane.in_flight -= 1
+            self._end_at_quota()
+            self._tried()
+
+    async def _call(self, change: Change) -> int | None:
+        parent = change.parent if isinstance(change.parent, int) else None
+        by = change.impersonate
+        if change.action is Action.CREATE:
+            return await self._target.create(change.entity, _sent(change), parent=parent, impersonate=by)
+        assert change.id is not None
+        if change.action is Action.UPDATE:
+            await self._target.update(change.entity, change.id, _sent(change), parent=parent, impersonate=by)
+        else:
+            await self._target.delete(change.entity, change.id, parent=parent)
+        return change.id
+
+    # --- what an error means, for the row and for the run ---
+
+    def _on_error(self, lane: Lane, work: Work, error: CallError) -> None:
+        match error:
+            case NotSentError():
+                self._quota.give_back()
+                lane.armed.appendleft(work)
+                self._stop(str(error))
+            case StopError():
+                lane.armed.appendleft(work)
+                self._stop(str(error))
+            case ThrottledError():
+                self._again(lane, work, error)
+            case LockedError():
+                self._fail(error)
+                self._again(lane, work, error)
+            case NoRouteError():
+                self._no_route(lane, work, error)
+            case InDoubtError():
+                self._journal.note(Entry(kind=Kind.DOUBT, n=work.change.n, reason=str(error)))
+                self._fail(error)
+                self._doubt(work)
+            case _:
+                self._failures = 0
+                self._refused(work, error)
+
+    def _again(self, lane: Lane, work: Work, error: CallError) -> None:
+        """Refused before commit: the same request, a little later, holding neither slot nor token."""
+        if not self._budget.allows(error):
+            self._stop(f"too many calls had to be sent again, the last because of: {error}")
+        wait_s = next_wait(work.tries, error, rng=self._rng)
+        if wait_s is None:
+            self._conclude(work, Kind.REJECTED, reason=f"{error} (tried {work.tries} times)")
+            return
+        lane.later += 1
+        self._tasks.start_soon(self._rearm, lane, work, wait_s)
+
+    async def _rearm(self, lane: Lane, work: Work, wait_s: float) -> None:
+        try:
+            await asyncio.sleep(wait_s)
+        finally:
+            lane.later -= 1
+            lane.arm([work])
+
+    def _no_route(self, lane: Lane, work: Work, error: NoRouteError) -> None:
+        if lane.has_answered:  # the route exists: the answer came from something in between
+            self._fail(error)
+            self._again(lane, work, LockedError(str(error), status=error.status))
+        else:
+            lane.armed.appendleft(work)
+            lane.closed = f"{lane.entity} cannot be written: {error}"
+
+    def _refused(self, work: Work, error: CallError) -> None:
+        action = work.change.action
+        if isinstance(error, MissingError) and action is Action.DELETE:
+            if work.tries > 1:  # an earlier try of ours may have deleted it
+                self._conclude(work, Kind.APPLIED, record_id=work.change.id)
+            else:
+                self._conclude(work, Kind.UNCHANGED, record_id=work.change.id, reason="it was gone already")
+        elif isinstance(error, RejectedError) and not error.known and action is Action.CREATE:
+            self._look_once(work, error)
+        else:
+            self._conclude(work, Kind.REJECTED, reason=str(error))
+
+    def _look_once(self, work: Work, error: RejectedError) -> None:
+        """A text that nobody knows refused a create: believed once the record is seen not to be there."""
+        if work.change.key:
+            work.refusal = str(error)
+            self._doubt(work)
+        else:
+            reason = "an unknown text, and without `match` nothing tells whether the record was made"
+            self._conclude(work, Kind.HELD, reason=f"{error} ({reason})")
+
+    def _fail(self, error: CallError) -> None:
+        self._failures += 1
+        if self._failures >= BREAKER:
+            self._stop(f"{self._failures} calls in a row failed, the last with: {error}")
+
+
+def _sent(change: Change) -> dict[str, Scalar]:
+    """The values of the request; every reference in them is an id by now."""
+    values: dict[str, Scalar] = {}
+    for name, value in change.after().items():
+        assert value is None or isinstance(value, str | int | float | bool), f"unresolved {name}"
+        values[name] = value
+    return values
