@@ -72,8 +72,10 @@ class Rules:
 
     def _update(self, row: Change, record: Record, current: RecordData) -> Change:
         fields = diff(record, current, self.entity)
-        for name, change in fields.items():
-            if self._is_frozen(name):
+        frozen = [name for name in fields if self._is_frozen(name)]
+        for name in frozen:
+            change = fields.pop(name)
+            if name not in self.match:  # a key that found its record says nothing by its case
                 now, wanted = value_text(change.before), value_text(change.after)
                 return rejected(row, f"{name} cannot be changed: it is {now}, the row says {wanted}")
         if not fields:

@@ -222,7 +222,8 @@ class _Compiler:
             names = ", ".join(f"`{name}`" for name in unused)
             one = f"the column {names} of {self.columns.source} is neither used nor ignored"
             many = f"{len(unused)} columns of {self.columns.source} are neither used nor ignored: {names}"
-            hint = f"Map them, or add to `ignore`: [{', '.join(unused)}]"
+            them = "it" if len(unused) == 1 else "them"
+            hint = f"Map {them}, or add to `ignore`: [{', '.join(unused)}]"
             self.fault(self.step.where("ignore"), one if len(unused) == 1 else many, hint)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -93,14 +94,38 @@ def reading(path: Path, query: str = "mode=ro") -> Iterator[sqlite3.Connection]:
         raise PlanError(why(error, path)) from error
 
 
-def seal_of(path: Path) -> str | None:
-    """The SHA-256 that a plan file says it has; None where it is no plan file. Leaves nothing beside it."""
+def peek(path: Path, *statements: str) -> list[list[Any]]:
+    """The rows of each statement, leaving nothing beside a file that may be anybody's.
+
+    Where there is no log, a plain read-only connection would make an empty one. Where there is one, the file
+    changes under us and must be read with its locks.
+    """
+    query = "mode=ro" if log_size(path) else "mode=ro&immutable=1"
     try:
-        with reading(path, "mode=ro&immutable=1") as connection:
-            found = connection.execute("SELECT sha256 FROM header").fetchone()
+        return _rows(path, query, statements)
     except PlanError:
-        return None
-    return str(found[0]) if found else None
+        if query == "mode=ro" or not log_size(path):
+            raise
+    return _rows(path, "mode=ro", statements)  # an apply began meanwhile
+
+
+def _rows(path: Path, query: str, statements: Sequence[str]) -> list[list[Any]]:
+    with reading(path, query) as connection:
+        return [connection.execute(statement).fetchall() for statement in statements]
+
+
+def seal_of(path: Path) -> str | None:
+    """The SHA-256 that a plan file says it has; None where it is no plan file."""
+    try:
+        (headers,) = peek(path, "SELECT sha256 FROM header")
+    except PlanError as error:
+        if getattr(error.__cause__, "sqlite_errorcode", None) in (
+            sqlite3.SQLITE_NOTADB,
+            sqlite3.SQLITE_ERROR,
+        ):
+            return None
+        raise
+    return str(headers[0][0]) if headers else None
 
 
 def settle_rollback(path: Path) -> None:

@@ -29,6 +29,7 @@ import sqlite3
 import time
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from bulkops import planfile
 from bulkops.errors import PlanError
@@ -51,9 +52,8 @@ def refuse_without_log(path: Path) -> Mark | None:
     """
     if planfile.log_size(path):
         return None
-    # Immutable: a plain read-only connection would put an empty log beside a copy.
-    with planfile.reading(path, "mode=ro&immutable=1") as connection:
-        state = _read(connection, path)
+    (rows,) = planfile.peek(path, "SELECT state FROM mark")
+    state = _state(rows, path)
     if planfile.log_size(path):
         return None  # an apply began meanwhile
     if state is Mark.NEEDS_LOG:
@@ -69,8 +69,7 @@ def missing_log(path: Path) -> PlanError:
     )
 
 
-def _read(connection: sqlite3.Connection, path: Path) -> Mark:
-    rows = connection.execute("SELECT state FROM mark").fetchall()
+def _state(rows: list[Any], path: Path) -> Mark:
     try:
         ((state,),) = rows
         return Mark(state)

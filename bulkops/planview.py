@@ -303,10 +303,7 @@ def _header(path: Path, text: str) -> Header:
 
 
 def _check_format(path: Path) -> None:
-    # Immutable, so that nothing is put beside a file that is none of ours; these two never change.
-    with planfile.reading(path, "mode=ro&immutable=1") as connection:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    ((application,),), ((version,),) = planfile.peek(path, "PRAGMA application_id", "PRAGMA user_version")
     if application != planfile.APPLICATION_ID:
         raise PlanError(f"{path} is not a plan file of bulkops")
     if version > planfile.FORMAT:

@@ -13,6 +13,6 @@ from bulkops.cli.app import app
 )
 def simulate(context: typer.Context) -> int:
     """Starts a simulated Autotask on loopback; see `bulkops simulate --help`."""
-    from bulkops.simulator import main
+    from bulkops.simulator.__main__ import main
 
     return main(context.args)

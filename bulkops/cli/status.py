@@ -22,7 +22,9 @@ def status(plan_path: PlanArgument, as_json: JsonOption = False) -> None:
         return
     is_running = now.state is PlanState.RUNNING
     out.print(f"{plan_path}: {now.state}, {counts_text(now.counts)}", markup=False)
-    out.print(f"{now.calls['read']:,} calls to read, {now.calls['write']:,} to write, {duration(now.elapsed_s)}")
+    out.print(
+        f"{now.calls['read']:,} calls to read, {now.calls['write']:,} to write, {duration(now.elapsed_s)}"
+    )
     if now.waiting:
         out.print(f"{'waiting' if is_running else 'stopped'}: {now.waiting}", markup=False)
     if now.counts["held"]:

@@ -10,13 +10,25 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from bulkops.cells import RESULT_COLUMNS, escape_cell
+from bulkops.cells import RESULT_COLUMNS, SURPLUS, escape_cell
 from bulkops.plan import Fate, Plan, RowState, StepInfo
 
-SURPLUS = "bulkops_surplus"  # cells of a row that has more than the header, as a JSON list
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """The columns of one step's files."""
+
+    source: tuple[str, ...]
+    is_uneven: bool  # a row has other than one cell a column: none may be lost, and none slip back in
+
+    @property
+    def header(self) -> list[str]:
+        return [*self.source, *RESULT_COLUMNS, *([SURPLUS] if self.is_uneven else [])]
 
 
 def write_results(plan: Plan, folder: Path, *, as_workbook: bool = False) -> list[Path]:
@@ -28,14 +40,17 @@ def write_results(plan: Plan, folder: Path, *, as_workbook: bool = False) -> lis
     steps = plan.header.steps
     written: list[Path] = []
     fates = plan.fates()
+    after = 0
     for step in steps:
         own = _of_step(fates, step)
+        columns = _columns(plan, step, after)
+        after += step.rows
         if as_workbook:
             path = folder / f"{step.name if len(steps) > 1 else 'results'}.xlsx"
-            _write_workbook(step, own, path)
+            _write_workbook(columns, own, path)
             written.append(path)
         else:
-            written += _write_csv(step, own, folder / step.name if len(steps) > 1 else folder)
+            written += _write_csv(columns, own, folder / step.name if len(steps) > 1 else folder)
     return written
 
 
@@ -45,31 +60,31 @@ def _of_step(fates: Iterator[Fate], step: StepInfo) -> Iterator[Fate]:
         yield next(fates)
 
 
-def _write_csv(step: StepInfo, fates: Iterator[Fate], folder: Path) -> list[Path]:
+def _write_csv(columns: Columns, fates: Iterator[Fate], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = {state: folder / f"{state}.csv" for state in RowState}
     with ExitStack() as stack:
         writers = {}
         for state, path in paths.items():
             writers[state] = csv.writer(stack.enter_context(_create(path)))
-            writers[state].writerow(_header(step))
+            writers[state].writerow([escape_cell(name) for name in columns.header])
         for fate in fates:
-            writers[fate.state].writerow([escape_cell(cell) for cell in _cells(step, fate)])
+            writers[fate.state].writerow([escape_cell(cell) for cell in _cells(columns, fate)])
     return list(paths.values())
 
 
-def _write_workbook(step: StepInfo, fates: Iterator[Fate], path: Path) -> None:
+def _write_workbook(columns: Columns, fates: Iterator[Fate], path: Path) -> None:
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
 
     book = Workbook(write_only=True)
     sheets = {state: book.create_sheet(state) for state in RowState}
     for sheet in sheets.values():
-        sheet.append(_header(step))
+        sheet.append(columns.header)
     for fate in fates:
         sheet = sheets[fate.state]
         cells = []
-        for text in _cells(step, fate):
+        for text in _cells(columns, fate):
             cell = WriteOnlyCell(sheet, value=escape_cell(text))
             cell.data_type = "s"  # text stays text: no formula, no number, no date
             cells.append(cell)
@@ -86,15 +101,16 @@ def _create(path: Path) -> TextIO:
     return os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="")
 
 
-def _header(step: StepInfo) -> list[str]:
-    return [*step.columns, *RESULT_COLUMNS, SURPLUS]
-
-
-def _cells(step: StepInfo, fate: Fate) -> list[str]:
-    change, cells = fate.change, fate.row.cells
+def _columns(plan: Plan, step: StepInfo, after: int) -> Columns:
     width = len(step.columns)
+    rows = islice(plan.rows(after), step.rows)
+    return Columns(source=step.columns, is_uneven=any(len(row.cells) != width for row in rows))
+
+
+def _cells(columns: Columns, fate: Fate) -> list[str]:
+    change, cells = fate.change, fate.row.cells
+    width = len(columns.source)
     padded = [*cells[:width], *("" for _ in range(width - len(cells)))]
-    surplus = json.dumps(cells[width:], ensure_ascii=False) if len(cells) > width else ""
     return [
         *padded,
         str(change.n),
@@ -104,5 +120,12 @@ def _cells(step: StepInfo, fate: Fate) -> list[str]:
         change.action.value,
         "" if fate.id is None else str(fate.id),
         fate.reason or "",
-        surplus,
+        *([_unevenness(cells, width)] if columns.is_uneven else []),
     ]
+
+
+def _unevenness(cells: tuple[str, ...], width: int) -> str:
+    """What does not fit the columns: reading refuses the row until somebody has emptied this."""
+    if len(cells) < width:
+        return f"missing: {width - len(cells)} of {width} cells"
+    return json.dumps(cells[width:], ensure_ascii=False) if len(cells) > width else ""

@@ -96,7 +96,7 @@ class Exchange:
         switches, run, route = self.tenant.switches, visit.run, found.route
         if not authorized(request, self.tenant.options.credentials):
             return answers.unauthorized(switches)
-        if request.method not in route.methods:
+        if not route.takes(request.method, switches.id_in_path):
             return answers.wrong_verb(switches, request.method)
         code = request.headers["ApiIntegrationCode"]
         used = run.window.used()

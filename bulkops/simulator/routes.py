@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from bulkops.simulator.catalog import entries
@@ -46,6 +46,7 @@ class Kind(Enum):
     AUTHENTICATE = auto()
 
 
+Path: TypeAlias = tuple[str, Kind, list[str]]  # what follows the base, what stands there, its verbs
 METADATA = {Kind.INFO, Kind.FIELDS, Kind.UDFS}
 WRITES = {"POST": Call.CREATE, "PATCH": Call.UPDATE, "PUT": Call.UPDATE, "DELETE": Call.DELETE}
 
@@ -61,6 +62,13 @@ class Route:
     label: str = ""  # how calls are counted, after their verb
     tail: str = ""  # the path below the record, for records' own paths
     is_service: bool = False  # not an entity's: an endpoint of its own
+    is_patched: bool = False  # a record's own path whose collection takes PATCH
+
+    def takes(self, method: str, id_in_path: str) -> bool:
+        """Whether the verb is there; `id_in_path` is the switch."""
+        if method == "PATCH" and self.is_patched:
+            return id_in_path == "any" or (id_in_path == "child" and bool(self.parent))
+        return method in self.methods
 
     @property
     def is_open(self) -> bool:
@@ -158,19 +166,27 @@ def _entity(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, Route]]:
         ("/query/next", Kind.NEXT, entry["query"]),
         *_information(entry),
     ]
+    yield from _routes(name, base, paths)
+    for tail, methods in entry.get("other", {}).items():
+        path = "/".join("#" if part.startswith("{") else part for part in tail.split("/"))
+        below = tail.removeprefix("{id}/")
+        route = Route(entity=name, kind=_other_kind(tail), methods=frozenset(methods), tail=below)
+        yield f"{base}/{path}", route
+
+
+def _routes(name: str, base: str, paths: list[Path], parent: str = "") -> Iterator[tuple[str, Route]]:
+    """Those of the paths that have a verb; the first is the collection's."""
+    patches = "PATCH" in paths[0][2]
     for tail, kind, methods in paths:
         if methods:
-            yield base + tail, Route(entity=name, kind=kind, methods=frozenset(methods))
-    for tail, methods in entry.get("other", {}).items():
-        kind = _other_kind(tail)
-        path = "/".join("#" if part.startswith("{") else part for part in tail.split("/"))
-        yield (
-            f"{base}/{path}",
-            Route(entity=name, kind=kind, methods=frozenset(methods), tail=tail.removeprefix("{id}/")),
-        )
+            is_patched = patches and kind is Kind.ITEM
+            route = Route(
+                entity=name, kind=kind, methods=frozenset(methods), parent=parent, is_patched=is_patched
+            )
+            yield base + tail, route
 
 
-def _information(entry: Mapping[str, Any]) -> list[tuple[str, Kind, list[str]]]:
+def _information(entry: Mapping[str, Any]) -> list[Path]:
     missing = entry.get("noMetadata", ())
     kinds = (Kind.INFO, Kind.FIELDS, Kind.UDFS)
     return [
@@ -195,9 +211,4 @@ def _child(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, Route]]:
     base = f"{ROOT}/{VERSION}/{first}/#/{second}"
     information = [] if name.endswith("Attachments") else _information(entry)
     paths = [("", Kind.COLLECTION, parent["collection"]), ("/#", Kind.ITEM, parent["item"]), *information]
-    for tail, kind, methods in paths:
-        if methods:
-            yield (
-                base + tail,
-                Route(entity=name, kind=kind, methods=frozenset(methods), parent=parent["entity"]),
-            )
+    yield from _routes(name, base, paths, parent["entity"])

@@ -38,8 +38,8 @@ class Switches:
     empty_filter: Literal["all", "error"] = "all"
     unknown_operator: Literal["drop", "error"] = "drop"
     noteq_null: Literal["exclude", "include"] = "exclude"  # whether noteq and notIn find empty fields
-    text_for_number: Literal["long", "never", "number"] = "long"  # "5" in a filter: no match where the field
-    #   is a long and a number elsewhere; no match in any number field; a number everywhere
+    # "5" in a filter of a number field: no match in a long and a number elsewhere; never a match; a number.
+    text_for_number: Literal["long", "never", "number"] = "long"
     in_limit: Literal["500", "off"] = "500"  # values of one `in`
     nesting: Literal["any", "flat"] = "any"  # flat: a group in a group is refused
     or_text: Literal["soap", "rest"] = "soap"  # how the refusal of 501 OR conditions begins
@@ -50,6 +50,9 @@ class Switches:
         0.0  # the chance that a write beside another one of its entity is a deadlock's victim
     )
     attachment_bytes: Literal["raw", "encoded"] = "raw"  # what counts to 10,000,000 bytes in five minutes
+    # PATCH with the id in the path: the Swagger has it nowhere, live reports refuse it at the root, a public
+    # client relies on it under a parent.
+    id_in_path: Literal["child", "refuse", "any"] = "child"
     trim: OnOff = "on"  # whether the server trims text
 
     def values(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from bulkops.simulator.catalog import UDFS, Shape
 from bulkops.simulator.faults import Call
 from bulkops.simulator.lenient import LenientError
 from bulkops.simulator.limits import Uploads
+from bulkops.simulator.routes import Kind
 from bulkops.simulator.store import Row, Store, Table
 
 
@@ -59,7 +60,7 @@ class Writer:
         if not isinstance(body, dict):
             return answers.errors(answers.NULL_TEXT)
         table = self.store.table(asked.route.entity)
-        row = table.get(body_id(body))
+        row = table.get(asked.ids[-1] if asked.route.kind is Kind.ITEM else body_id(body))
         refusal = self._row_refusal(asked, row, answers.MISSING_UPDATE_TEXT)
         if row is None or refusal:
             return answers.errors(refusal or answers.MISSING_UPDATE_TEXT)
@@ -92,7 +93,7 @@ class Writer:
         """Somebody else changes the record a request is about, without rules; nothing where there is none."""
         table = self.store.table(asked.route.entity)
         row_id = asked.ids[-1] if len(asked.ids) > bool(asked.route.parent) else None
-        if row_id is None and asked.method in ("PATCH", "PUT"):
+        if row_id is None and asked.method != "POST":
             with contextlib.suppress(LenientError):
                 body = asked.json()
                 row_id = body_id(body) if isinstance(body, dict) else None

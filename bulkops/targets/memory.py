@@ -95,6 +95,10 @@ class MemoryTarget:
         self.rows[entity][number] = {**record, "id": number}
         return number
 
+    def script(self, call: str, failures: Iterable[Failure | None]) -> None:
+        """What the next calls of that kind do."""
+        self._failures[call] = deque(failures)
+
     def landing_late(self, error: Exception) -> Failure:
         """The answer is lost and the write happens when the test calls `land`."""
 

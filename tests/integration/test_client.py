@@ -196,6 +196,30 @@ async def test_wrong_credentials_are_tried_once() -> None:
     assert "s3cret" not in str(caught.value)
 
 
+async def test_a_wrong_zone_is_hinted_at() -> None:
+    """Refused at the url that is written down, while zone information names another one: it is told."""
+    async with serving() as here:
+        here.refuses, here.zone_url = True, "https://webservices5.autotask.net/ATServicesRest"
+        with pytest.raises(TenantError, match=r"names https://webservices5\.autotask\.net"):
+            async with opened(tenant(here.url)):
+                pass
+
+
+async def test_a_redirect_at_the_start_is_a_sentence() -> None:
+    """Another host is named and never asked."""
+
+    class Elsewhere(Stub):
+        def reply(self, request: web.Request, path: str, body: Any) -> web.StreamResponse:
+            if path == "zoneInformation":
+                return super().reply(request, path, body)
+            return web.Response(status=302, headers={"Location": "https://evil.test/login"})
+
+    async with serving(kind=Elsewhere) as here:
+        with pytest.raises(TenantError, match=r"tenant acme: .*evil\.test.*not\s+followed"):
+            async with opened(tenant(here.url)):
+                pass
+
+
 async def test_a_refusal_on_the_way_ends_the_run() -> None:
     """Once refused with 401, no call leaves any more; each says why."""
     async with serving() as here, opened(tenant(here.url)) as target:
@@ -225,6 +249,31 @@ async def test_a_database_that_moved_is_followed_once() -> None:
     assert zones.seen["GET zoneInformation"] == 2
 
 
+async def test_all_calls_of_a_moment_follow_a_database_that_moved() -> None:
+    """Several calls are refused at once: the zone is asked once, and all go on there."""
+    async with serving() as zones, serving() as old, serving() as new:
+        zones.zone_url = old.url
+        async with opened(tenant(None, zone_url=zones.url)) as target:
+            await target.create("Tickets", {})
+            zones.zone_url, old.refuses = new.url, True
+            entities = ("Tickets", "Projects", "Companies")
+            assert await asyncio.gather(*(target.create(entity, {}) for entity in entities)) == [4, 4, 4]
+    assert zones.seen["GET zoneInformation"] == 2
+    assert sum(new.seen.values()) == 3
+
+
+async def test_a_zone_that_cannot_be_asked_again_ends_the_run() -> None:
+    """Refused, and the zone's server is gone: the refusal is what is told."""
+    async with AsyncExitStack() as stack:
+        old = await stack.enter_async_context(serving())
+        async with serving() as zones:
+            zones.zone_url = old.url
+            target = await stack.enter_async_context(opened(tenant(None, zone_url=zones.url)))
+        old.refuses = True
+        with pytest.raises(StopError, match="401"):
+            await target.create("Tickets", {})
+
+
 async def test_another_database_is_not_followed() -> None:
     """The zone now names another database: the run ends, nothing is written there."""
     async with serving() as zones, serving() as old, serving() as new:
@@ -243,6 +292,67 @@ async def test_the_first_call_goes_alone() -> None:
         await asyncio.gather(*(target.create(entity, {}) for entity in entities))
     assert here.alone[:2] == [1, 1]  # zone information and the first call with credentials
     assert max(here.alone) > 1
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(404, "{}"), (500, '{"errors": ["Something new."]}'), (429, '{"errors": ["Itgenatr005"]}')],
+    ids=["no route", "refused", "thread limit"],
+)
+async def test_usage_that_cannot_be_read_is_no_obstacle(status: int, text: str) -> None:
+    """Without ThresholdInformation calls go one at a time, and go."""
+
+    class Mute(Stub):
+        def reply(self, request: web.Request, path: str, body: Any) -> web.StreamResponse:
+            if path == "ThresholdInformation":
+                return web.Response(status=status, text=text, content_type="application/json")
+            return super().reply(request, path, body)
+
+    async with serving(kind=Mute) as here, opened(tenant(here.url)) as target:
+        await asyncio.gather(*(target.create(entity, {}) for entity in ("Tickets", "Projects", "Roles")))
+    assert sum(count for path, count in here.seen.items() if path.startswith("POST")) == 3
+
+
+@pytest.mark.parametrize(("failures", "opens"), [(2, True), (99, False)])
+async def test_a_server_that_is_ill_at_the_start_gets_some_tries(failures: int, opens: bool) -> None:
+    """A few bare 503 are outlived; a server that stays ill is a sentence."""
+
+    class Ill(Stub):
+        def reply(self, request: web.Request, path: str, body: Any) -> web.StreamResponse:
+            if path == "ThresholdInformation" and self.seen["GET ThresholdInformation"] <= failures:
+                return web.Response(status=503)
+            return super().reply(request, path, body)
+
+    async with serving(kind=Ill) as here:
+        if opens:
+            async with opened(tenant(here.url)) as target:
+                assert target.calls.read == 4
+        else:
+            with pytest.raises(TenantError, match="503"):
+                async with opened(tenant(here.url)):
+                    pass
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ('{"url": "http://127.0.0.1:1/"}', "names no zone or no database"),
+        ('{"ci": 3}', "names no zone or no database"),
+        ("<html>", "cannot be read"),
+    ],
+)
+async def test_zone_information_without_a_zone_is_a_sentence(zone: str, said: str) -> None:
+    """An answer that is no zone information ends it before anything is sent with credentials."""
+
+    class Odd(Stub):
+        def reply(self, request: web.Request, path: str, body: Any) -> web.StreamResponse:
+            return web.Response(text=zone, content_type="application/json")
+
+    async with serving(kind=Odd) as here:
+        with pytest.raises(TenantError, match=said):
+            async with opened(tenant(here.url)):
+                pass
+    assert set(here.seen) == {"GET zoneInformation"}
 
 
 async def test_a_full_hour_at_the_start_is_waited_out() -> None:
@@ -435,6 +545,17 @@ async def test_metadata_is_read_once_however_many_ask() -> None:
     assert [count for path, count in here.seen.items() if "entityInformation" in path] == [1, 1, 1]
 
 
+async def test_an_entity_that_the_tenant_hides_is_a_sentence() -> None:
+    """No metadata for this API user: refused with the entity and what to check."""
+
+    def answer(stub: Stub, request: web.Request, body: Any) -> web.StreamResponse:
+        return web.json_response({"Message": "No HTTP resource was found."}, status=404)
+
+    async with serving(answer) as here, opened(tenant(here.url)) as target:
+        with pytest.raises(TenantError, match=r"does not show Tickets to this API user.*security level"):
+            await target.describe("Tickets")
+
+
 # --- writing ---------------------------------------------------------------------------------------------
 
 
@@ -567,6 +688,29 @@ async def test_draining_sends_waiting_calls_home_and_lets_the_rest_finish() -> N
     assert ends[:2] == [4, 4]
     assert [type(end) for end in ends[2:]] == [NotSentError] * 3
     assert here.seen["POST Tickets"] == 2
+
+
+async def test_a_cancelled_call_gives_its_slot_back_and_keeps_its_token() -> None:
+    """A write that was cancelled on the way may still land: its token stays out, its slot does not."""
+
+    class Silent(Stub):
+        release = asyncio.Event()
+
+        async def handle(self, request: web.Request) -> web.StreamResponse:
+            if request.method == "POST":
+                await self.release.wait()
+            return await super().handle(request)
+
+    async with serving(kind=Silent) as here, opened(tenant(here.url, per_entity=1)) as target:
+        lost = asyncio.create_task(target.create("Tickets", {}))
+        await until(lambda: target.calls.write)
+        lost.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await lost
+        assert target.usage().used == 1
+        Silent.release.set()
+        assert await target.create("Tickets", {}) == 4
+        assert target.usage().used == 2
 
 
 async def test_no_more_than_allowed_are_in_flight() -> None:

@@ -172,3 +172,17 @@ async def test_a_child_holds_a_slot_of_its_parent() -> None:
             companies = [target.create("Companies", {**COMPANY, "companyName": f"N{n}"}) for n in range(8)]
             await asyncio.gather(*people, *companies)
             assert (await control(simulator, "stats"))["refused"]["threads"] == 0
+
+
+async def test_calls_of_others_are_learned_while_calls_flow() -> None:
+    """Somebody else uses the tenant: within a poll's time the limiter knows and grants less."""
+    async with opened(budget={"window_s": 30}, window_s=30.0, threshold=4000) as (target, simulator):
+        before = target.usage()
+        await control(simulator, "usage", {"requests": 500})
+        async with asyncio.timeout(20):
+            while target.usage().others < 500:
+                await target.count("Companies")
+        after = target.usage()
+    assert before.others < 10
+    assert before.granted - after.granted >= 490
+    assert (after.requests, after.window_s, after.share) == (4000, 30, 0.75)

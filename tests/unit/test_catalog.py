@@ -239,3 +239,13 @@ def test_what_the_tenant_forbids_cannot_be_done(said: dict[str, Any]) -> None:
     assert "create" in described("Tasks", **said).can
     assert not described("Tasks", userAccessForQuery="None").is_queryable
     assert described("Tasks", userAccessForUpdate="Restricted").can == CATALOG.entities["Tasks"].can
+
+
+@pytest.mark.parametrize(
+    ("access", "is_restricted"), [("Restricted", True), (2, True), ("All", False), (1, False)]
+)
+def test_hidden_rows_are_told(access: object, is_restricted: bool) -> None:
+    """A security level that shows some records only is known, as a word or as the documented number."""
+    tasks = described("Tasks", userAccessForQuery=access)
+    assert tasks.is_restricted is is_restricted
+    assert tasks.is_queryable

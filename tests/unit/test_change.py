@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkops.change import (
@@ -146,6 +146,7 @@ values: st.SearchStrategy[Value] = st.one_of(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(shapes, values, values, values)
 def test_equal_is_an_equivalence(shape: Field | None, a: Value, b: Value, c: Value) -> None:
     """Whatever the values: equal to itself, both ways round, and through a third."""
@@ -155,6 +156,7 @@ def test_equal_is_an_equivalence(shape: Field | None, a: Value, b: Value, c: Val
         assert equal(shape, a, c)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(shapes, values, values)
 def test_equal_values_are_the_same_key_and_keys_can_be_joined_on(
     shape: Field | None, a: Value, b: Value
@@ -168,6 +170,7 @@ def test_equal_values_are_the_same_key_and_keys_can_be_joined_on(
 records = st.dictionaries(st.sampled_from([f.name for f in READABLE]), scalars)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(records, records)
 def test_a_diff_applied_leaves_nothing_to_do(wanted: dict[str, Scalar], current: dict[str, Scalar]) -> None:
     """What a diff sends makes the record what was asked for: the second diff is empty."""
@@ -179,6 +182,7 @@ def test_a_diff_applied_leaves_nothing_to_do(wanted: dict[str, Scalar], current:
     assert diff(record, applied, ENTITY) == {}
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(records, st.integers(-12, 12))
 def test_what_the_server_made_of_a_value_is_no_change(wanted: dict[str, Scalar], offset: int) -> None:
     """The server's own spelling of what was written is not planned again."""

@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
+import functools
+import math
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import pytest
 
 from bulkops.limiter import Limiter, Token
 
-T = TypeVar("T")
+Virtual: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 NOON = time.mktime((2026, 6, 1, 12, 0, 0, 0, 0, -1))
-
-
-class _Jump(selectors.SelectSelector):
-    """Nothing arrives from outside, so the time to the next timer is over at once. A turn takes 1 µs."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits and nobody will ever wake them"
-        self.now += max(timeout, 1e-6)
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.jump = _Jump()
-        self.timers = 0
-        super().__init__(self.jump)
-
-    def time(self) -> float:
-        return self.jump.now
-
-    def call_at(self, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:  # type: ignore[override]
-        self.timers += 1
-        return super().call_at(when, *args, **kwargs)
-
-
-def virtual(test: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Runs `test` in virtual time, which begins at 0."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(test())
 
 
 def now() -> float:
@@ -79,7 +49,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def test_calls_go_on_when_tokens_come_back() -> None:
+def test_calls_go_on_when_tokens_come_back(virtual: Virtual) -> None:
     """A full bucket goes at once, the rest exactly one window after the answers."""
 
     async def story() -> None:
@@ -95,7 +65,7 @@ def test_calls_go_on_when_tokens_come_back() -> None:
     virtual(story)
 
 
-def test_first_come_first_served() -> None:
+def test_first_come_first_served(virtual: Virtual) -> None:
     """Nobody overtakes, not even who asks at the moment when a token comes back."""
 
     async def story() -> None:
@@ -119,7 +89,7 @@ def test_first_come_first_served() -> None:
 
 
 @pytest.mark.parametrize("victim", [0, 1, 3])
-def test_a_cancelled_wait_loses_no_token_and_blocks_nobody(victim: int) -> None:
+def test_a_cancelled_wait_loses_no_token_and_blocks_nobody(victim: int, virtual: Virtual) -> None:
     """Head of the queue or not, before the token is there or at that very moment."""
 
     async def story(at: float) -> None:
@@ -137,18 +107,17 @@ def test_a_cancelled_wait_loses_no_token_and_blocks_nobody(victim: int) -> None:
         assert len(await take_all(one)) == len(tokens) - len(got)
 
     for at in (50.0, 100.0):
-        virtual(lambda at=at: story(at))  # type: ignore[misc]
+        virtual(functools.partial(story, at))
 
 
-def test_a_thousand_waiters_set_one_timer() -> None:
+def test_a_thousand_waiters_set_one_timer(virtual: Virtual) -> None:
     """Only the head of the queue waits for the clock."""
 
     async def story() -> None:
         one = limiter()
         for token in await take_all(one):
             token.answered()
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
+        loop: Any = asyncio.get_running_loop()
         before = loop.timers
         tasks = [asyncio.create_task(one.acquire()) for _ in range(1_000)]
         await settled()
@@ -160,7 +129,7 @@ def test_a_thousand_waiters_set_one_timer() -> None:
     virtual(story)
 
 
-def test_thousands_who_waited_do_not_flood_the_loop_and_are_not_slowed() -> None:
+def test_thousands_who_waited_do_not_flood_the_loop_and_are_not_slowed(virtual: Virtual) -> None:
     """A poll that frees many tokens lets those who waited go on quickly, a hundred at a time."""
 
     async def story() -> None:
@@ -177,7 +146,7 @@ def test_thousands_who_waited_do_not_flood_the_loop_and_are_not_slowed() -> None
     virtual(story)
 
 
-def test_a_token_ends_once() -> None:
+def test_a_token_ends_once(virtual: Virtual) -> None:
     """The second word about a call changes nothing."""
 
     async def story() -> None:
@@ -191,7 +160,7 @@ def test_a_token_ends_once() -> None:
     virtual(story)
 
 
-def test_a_call_that_never_left_lets_the_next_go_on() -> None:
+def test_a_call_that_never_left_lets_the_next_go_on(virtual: Virtual) -> None:
     """Its token goes to the one who has waited longest, at once."""
 
     async def story() -> None:
@@ -206,7 +175,7 @@ def test_a_call_that_never_left_lets_the_next_go_on() -> None:
     virtual(story)
 
 
-def test_before_the_first_count_calls_go_alone_and_none_hangs() -> None:
+def test_before_the_first_count_calls_go_alone_and_none_hangs(virtual: Virtual) -> None:
     """One answer lets the next one go; the first count lets all go."""
 
     async def story() -> None:
@@ -225,7 +194,7 @@ def test_before_the_first_count_calls_go_alone_and_none_hangs() -> None:
     virtual(story)
 
 
-def test_a_poll_does_not_queue_behind_the_work() -> None:
+def test_a_poll_does_not_queue_behind_the_work(virtual: Virtual) -> None:
     """Asking how full the window is has tokens of its own, since its answer may free all others."""
 
     async def story() -> None:
@@ -242,32 +211,30 @@ def test_a_poll_does_not_queue_behind_the_work() -> None:
     virtual(story)
 
 
-def test_polls_are_due_at_the_start_then_about_forty_times_a_window() -> None:
-    """While calls flow. What a poll learns is measured from the moment it left."""
+def test_polls_are_due_at_the_start_then_about_forty_times_a_window(virtual: Virtual) -> None:
+    """While calls flow. An idle limiter asks for none until the next call leaves."""
 
-    async def story() -> None:
+    async def story() -> list[float]:
         one = limiter(10_000, window_s=3600, share=0.75, learned=False)
         due = []
-        while now() < 3600:
+        while now() < 3500:
             await one.poll_due()
             due.append(now())
             poll = await one.acquire(poll=True)
-            (await one.acquire()).answered() if len(due) > 1 else None
-            poll.answered()
             assert not one.wants_poll()
+            poll.answered()
             one.learn(count=2 * len(due) - 1)
-            assert one.usage().others <= 1
-            call = await one.acquire()
-            await asyncio.sleep(1)
-            call.answered()
-        assert due[0] < 0.001
-        assert due[1] == pytest.approx(90, abs=0.1)
-        assert len(due) == 40
+            assert one.usage().others == 0
+            assert one.next_poll_at == math.inf
+            (await one.acquire()).answered()
+        return due
 
-    virtual(story)
+    due = virtual(story)
+    assert due[:3] == pytest.approx([0, 90, 180], abs=0.1)
+    assert len(due) == 40
 
 
-def test_a_refusal_wakes_the_poller() -> None:
+def test_a_refusal_wakes_the_poller(virtual: Virtual) -> None:
     """It need not sleep out its 90 s: the next poll is due within seconds."""
 
     async def story() -> None:
@@ -285,7 +252,7 @@ def test_a_refusal_wakes_the_poller() -> None:
 # what people are told
 
 
-def test_why_waiting_says_what_is_used_up_and_when_it_goes_on() -> None:
+def test_why_waiting_says_what_is_used_up_and_when_it_goes_on(virtual: Virtual) -> None:
     """A sentence with figures and the clock on the wall, and none while nobody waits."""
 
     async def story() -> str | None:
@@ -313,7 +280,7 @@ def test_why_waiting_says_what_is_used_up_and_when_it_goes_on() -> None:
                   "goes on at 12:01:00 at the latest"),
     ],
 )  # fmt: skip
-def test_why_waiting_names_the_others(count: int, refused: bool, sentence: str) -> None:
+def test_why_waiting_names_the_others(count: int, refused: bool, sentence: str, virtual: Virtual) -> None:
     """Who used it up is said: the operator may want to talk to them."""
 
     async def story() -> str | None:
@@ -332,7 +299,7 @@ def test_why_waiting_names_the_others(count: int, refused: bool, sentence: str) 
     assert virtual(story) == sentence
 
 
-def test_why_waiting_without_an_answer_to_wait_for_names_no_time() -> None:
+def test_why_waiting_without_an_answer_to_wait_for_names_no_time(virtual: Virtual) -> None:
     """All tokens are under way: nobody knows yet when the first comes back."""
 
     async def story() -> str | None:
@@ -347,7 +314,7 @@ def test_why_waiting_without_an_answer_to_wait_for_names_no_time() -> None:
     assert (virtual(story) or "").endswith("goes on a window after the calls under way are answered")
 
 
-def test_usage_counts_what_is_out_and_what_others_used() -> None:
+def test_usage_counts_what_is_out_and_what_others_used(virtual: Virtual) -> None:
     """Granted is what is left to us; used is ours, polls included."""
 
     async def story() -> None:

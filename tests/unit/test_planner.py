@@ -8,13 +8,11 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from bulkops.change import UNKNOWN, Action, Change, FieldDiff
-from bulkops.collision import Rules
+from bulkops.change import UNKNOWN, Action, FieldDiff
 from bulkops.job import load_job
-from bulkops.jobmodel import StepAction
 from bulkops.plan import Plan
 from bulkops.planner import build_plan
-from bulkops.record import Created, Record, Scalar, Value
+from bulkops.record import Scalar
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.autotask.catalog import load_catalog
 from bulkops.targets.memory import MemoryTarget
@@ -315,19 +313,3 @@ async def test_every_row_keeps_its_place_and_its_cells(planned: Planned) -> None
     assert [row.cells[1] for row in plan.rows()] == ["two\nlines", "bad", "ok"]
     assert fates(plan)[1] == ("rejected", None)
     assert "column Status 'Nonsense'" in reasons(plan)[1]
-
-
-def test_a_change_that_waits_names_what_it_waits_for() -> None:
-    """References to what other rows create are the order in which a change may be sent."""
-    entity = load_catalog().entities["Tasks"]
-    rules = Rules(action=StepAction.CREATE, entity=entity, match=())
-    values: dict[str, Value] = {
-        "title": "T",
-        "status": 1,
-        "taskType": 1,
-        "projectID": Created(change=4),
-        "phaseID": Created(change=2),
-    }
-    row = Change(n=9, step="t", entity="Tasks", action=Action.REJECTED)
-    change = rules.decide(row, Record(values=values), ())
-    assert (change.action, change.parent, change.waits_for) == (Action.CREATE, Created(change=4), (2, 4))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from bulkops.change import Action
-from bulkops.errors import JobError, SourceError, StopError
+from bulkops.errors import JobError, SourceError, StopError, TenantError
 from bulkops.job import load_job
 from bulkops.plan import Plan
 from bulkops.planner import build_plan
@@ -333,6 +333,42 @@ async def test_what_cannot_be_planned_yet_is_refused_and_not_left_out(planned: P
     planned.file("t.csv", tasks_csv("T-1,One,New,7"))
     with pytest.raises(JobError, match="cannot be planned yet"):
         await planned.plan(ReadOnly(), tasks_step("upsert").replace("projectID: Project", field))
+
+
+@pytest.mark.parametrize(
+    ("source", "more"),
+    [
+        ("{query: Tasks}", ""),
+        ("{file: t.csv, distinct: {by: [Key], keep: last}}", ""),
+        ("{file: t.csv}", "    marker: title\n"),
+    ],
+)
+async def test_a_step_that_cannot_be_planned_yet_is_refused(planned: Planned, source: str, more: str) -> None:
+    """A source or a mark that this version does not act on stops the job before it reads anything."""
+    planned.file("t.csv", tasks_csv("T-1,One,New,7"))
+    step = tasks_step("create").replace("{file: t.csv}", source).replace("    fields:", f"{more}    fields:")
+    with pytest.raises(JobError, match="cannot be planned yet"):
+        await planned.plan(ReadOnly(), step)
+
+
+async def test_a_lookup_into_an_unknown_entity_is_refused(planned: Planned) -> None:
+    """The entity that a lookup names must exist; the one that was meant is suggested."""
+    planned.file("t.csv", tasks_csv("T-1,One,New,7"))
+    lookup = "projectID: {column: Project, lookup: projectName, entity: Projecs}"
+    with pytest.raises(JobError, match=r"job\.yaml:\d+.*Projecs.*Projects"):
+        await planned.plan(ReadOnly(), tasks_step("upsert").replace("projectID: Project", lookup))
+
+
+async def test_a_tenant_that_cannot_be_asked_is_no_fault_of_the_job(planned: Planned) -> None:
+    """Credentials and network are told as what they are."""
+
+    class Away(ReadOnly):
+        async def describe(self, entity: str) -> Entity:
+            raise TenantError("the secret is wrong")
+
+    planned.file("t.csv", tasks_csv("T-1,One,New,7"))
+    with pytest.raises(TenantError, match="secret"):
+        await planned.plan(Away(), tasks_step("upsert"))
 
 
 async def test_an_empty_file_is_refused(planned: Planned) -> None:

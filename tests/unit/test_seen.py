@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkops.seen import First, SeenKeys
@@ -31,6 +31,7 @@ def test_half_a_character_in_a_key_breaks_nothing() -> None:
         assert seen.first(("\ud800",), 2, None) == First(n=1, line=None)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(st.one_of(st.text(max_size=3), st.integers(0, 3)), st.text(max_size=2))))
 def test_exactly_the_keys_that_came_before_are_seen(keys: list[tuple[str | int, str]]) -> None:
     """No key is mistaken for another one, and none is forgotten."""

@@ -220,6 +220,9 @@ def test_charges_take_their_price_from_the_material_code(store: Store) -> None:
     assert refused(store, "TicketCharges", body | {"billingCodeID": work}, parent=held)
     assert update(store, "TicketCharges", row["id"], unitQuantity=2, unitPrice=10) == []
     assert store.table("TicketCharges")[row["id"]]["billableAmount"] == 20.0
+    software = id_of(store, "BillingCodes", "name", "Software License")
+    assert update(store, "TicketCharges", row["id"], billingCodeID=software) == []
+    assert store.table("TicketCharges")[row["id"]]["billableAmount"] == 50.0
     assert delete(store, "TicketCharges", row["id"]) == []
     store.table("TicketCharges").update(row["id"], {"isBilled": True})
     assert update(store, "TicketCharges", row["id"], name="x")

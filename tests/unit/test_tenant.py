@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,29 @@ def test_a_keychain_without_the_package_says_what_to_install(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(TenantError, match=r"bulkops\[keyring\]"):
         Secret("keyring:acme").reveal("api@acme.test")
+
+
+class FakeKeychain(types.ModuleType):
+    """The optional package, as far as it is used."""
+
+    class errors:  # noqa: N801 - the package's own name
+        class KeyringError(Exception):
+            pass
+
+    def get_password(self, service: str, account: str) -> str | None:
+        if service == "locked":
+            raise self.errors.KeyringError("nobody is there to unlock it")
+        return {("acme", "api@acme.test"): "from-keychain"}.get((service, account))
+
+
+def test_a_keychain_is_asked_by_service_and_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """keyring:SERVICE is the secret of the tenant's user name; none there, or no access, is a sentence."""
+    monkeypatch.setitem(sys.modules, "keyring", FakeKeychain("keyring"))
+    assert Secret("keyring:acme").reveal("api@acme.test") == "from-keychain"
+    with pytest.raises(TenantError, match="no secret for service acme and account other"):
+        Secret("keyring:acme").reveal("other")
+    with pytest.raises(TenantError, match="cannot be read"):
+        Secret("keyring:locked").reveal("other")
 
 
 @given(st.text(min_size=8, alphabet=st.characters(min_codepoint=33, max_codepoint=126)))

@@ -115,4 +115,4 @@ class Connection:
     def _explained(self, error: CredentialsError) -> str:
         named = self.zone.named_url
         hint = f" Zone information names {named} for this user: is the tenant's url right?"
-        return f"tenant {self._tenant.name}: {error}." + (hint if named not in ("", self.zone.url) else "")
+        return f"{error}." + (hint if named not in ("", self.zone.url) else "")

@@ -110,5 +110,5 @@ async def _first_call(connection: Connection, tenant: Tenant, calls: CallCount) 
     except NotSentError as error:
         raise TenantError(f"tenant {tenant.name}: {error}. Check the network and the tenant's url") from error
     except CallError as error:
-        raise TenantError(str(error)) from error
+        raise TenantError(f"tenant {tenant.name}: {error}") from error
     raise AssertionError("the last attempt returns or raises")
