@@ -215,27 +215,30 @@ class Bucket:
         if self.polls.flying:
             return math.inf
         wanted = self._poll_wanted_at(now, waiting)
-        if self.reserve and (over := self.polls.out + 1 - self.regular) > 0:
+        most = self.regular if self.learned else self.reserve
+        if self.reserve and (over := self.polls.out + 1 - most) > 0:
             wanted = max(wanted, self.polls.back_at(over))
         return max(wanted, self._restart_allows_at(now))
 
     def _poll_wanted_at(self, now: float, waiting: bool) -> float:
+        urgent = self.regular - self.polls.out >= 2  # the last one is kept for its time
         if now < self._hold_until:
-            return max(self._refused_at, self._asked_at) + self._gap_s
+            gap = self._gap_s if urgent else self.poll_gap_s
+            return max(self._refused_at, self._asked_at) + gap
         if not self.learned:
             return self._asked_at + self.poll_gap_s * FIRST_GAP  # the last one failed
         if not (waiting or self.calls.flying or self._taken_at >= self._asked_at):
             return math.inf
-        return self._asked_at + self.poll_gap_s * self._haste(now, waiting)
+        return self._asked_at + self.poll_gap_s * (self._haste(now, waiting) if urgent else 1)
 
     def _haste(self, now: float, waiting: bool) -> float:
         """Sooner where a fresh figure can set tokens free: in a silent moment it is exact; near the end
-        of the grant an old one is worth little."""
+        of the grant an old one is worth little; and while work waits the reserve has no better use."""
         if waiting and self._doubt and not self.calls.flying:
             return 1 / 8
         if self._roomy and self.free(now) <= self.total // 20:
             return 1 / 4
-        return 1
+        return 0.8 if waiting else 1
 
     def _restart_allows_at(self, now: float) -> float:
         """After a restart in a full window all that was counted may be ours: only the spare is left, so

@@ -22,6 +22,8 @@ MAX_NODES = 100_000  # aliases counted as what they stand for
 # Beside what YAML forbids, three signs that YAML 1.1 breaks lines at and everything else does not.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")  # what an escape can smuggle in and nothing can store
+_BEYOND = re.compile(r"\\U(?!000|0010)[0-9a-fA-F]{8}")
+NO_CHARACTER = "an escape in this text stands for no character"
 _POSITION = re.compile(r":(\d+)(?::(\d+))?$")
 
 
@@ -114,7 +116,12 @@ def parse_yaml(text: str, faults: Faults) -> Node | None:
         faults.add(place, message, "If it belongs to a text, write it as an escape in double quotes.")
         return None
     with closing(YAML(typ="safe", pure=True).parse(text)) as events:
-        return _Builder(events, faults, last_line=max(1, len(text.splitlines()))).document()
+        try:
+            return _Builder(events, faults, last_line=max(1, len(text.splitlines()))).document()
+        except (ValueError, OverflowError):  # of chr(): the parser lets them through
+            escape = _BEYOND.search(text)
+            faults.add(_place_of(text, escape.start() if escape else 0), NO_CHARACTER)
+            return None
 
 
 def _read_text(path: Path, faults: Faults) -> str | None:
@@ -185,7 +192,7 @@ class _Builder:
         self.is_sound = True  # the tree says what the author meant, so that more can be said about it
 
     def document(self) -> Node | None:
-        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+        from ruamel.yaml.error import MarkedYAMLError
 
         root: Node | None = None
         try:
@@ -198,9 +205,6 @@ class _Builder:
             return None
         except MarkedYAMLError as error:
             self._explain(error)
-            return None
-        except (YAMLError, ValueError) as error:  # ValueError: an escape beyond the last character
-            self.faults.add(Place(line=1, column=1), f"this is not YAML: {str(error).splitlines()[0]}")
             return None
         if root is None or (isinstance(root, Text) and root.is_nothing):
             self.faults.add(Place(line=1, column=1), "the file is empty", "A job begins with `version: 1`.")
@@ -235,7 +239,7 @@ class _Builder:
             return text
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if "\0" in text or "\ufffd" in text:
-            self.faults.add(place, "an escape in this text stands for no character")
+            self.faults.add(place, NO_CHARACTER)
         return text
 
     def _alias(self, event: Any, depth: int) -> Node:
@@ -303,10 +307,11 @@ class _Builder:
         mark = error.problem_mark or error.context_mark
         if "unexpected end of stream" in problem or "<stream end>" in problem:
             mark = error.context_mark or mark  # where it begins is where the author has to look
-        message, hint = _in_our_words(problem.replace("<stream end>", "the end"), context)
+        message, hint = _in_our_words(_THE_END.sub("the end", problem), context)
         self.faults.add(self._at(mark), message, hint)
 
 
+_THE_END = re.compile(r"<(?:stream|document) end>|'\\x00'")
 _EXPLANATIONS = (
     (r"character '\\t'", "a tab cannot indent YAML", "Use spaces."),
     (r"found character '(.)' that", "a value cannot begin with {0}", "Put the value in quotes."),

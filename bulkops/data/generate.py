@@ -51,6 +51,8 @@ PARENT_FIELD = {  # where the route's parameter is not a field's name
     "TaskPredecessors": "successorTaskID",  # the collection of a task lists what must come before it
     "ServiceLevelAgreementResults": "ticketID",
     "ExpenseItems": "expenseReportID",
+    "CompanyWebhookExcludedResources": "webhookID",  # the route table names the resource
+    "ContactWebhookExcludedResources": "webhookID",
 }
 PLURAL_PARENT = {"Expenses": "ExpenseReports", "UserDefinedFields": "UserDefinedFieldDefinitions"}
 
@@ -65,6 +67,9 @@ def generate(folder: Path) -> dict[str, Any]:
     entities = {}
     for entry in sorted(source["entities"], key=lambda item: str(item["name"])):
         entities[entry["name"]] = _entity(entry, picklists)
+    for entity in entities.values():  # the older API's dump names another parent in places
+        if (parent := entity.get("parent")) and parent["entity"] in entities:
+            entity["fields"][parent["field"]]["ref"] = parent["entity"]
     return {"entities": entities}
 
 
@@ -99,7 +104,6 @@ def _entity(entry: dict[str, Any], picklists: dict[tuple[str, str], list[dict[st
         }
         if field not in fields:  # the id travels in the path only
             fields[field] = {"type": "integer", "required": True, "readOnly": True, "pathOnly": True}
-        fields[field].setdefault("ref", entity["parent"]["entity"])
     if name in UDF_LIMIT:
         entity["udf"] = UDF_LIMIT[name]
     if name in IMPERSONATION:

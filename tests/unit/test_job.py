@@ -216,6 +216,7 @@ def test_every_field_key_is_read(load: Load) -> None:
             "person: {value: jane@acme.test, lookup: email, entity: Resources, inactive: allow}",
             "hours: {column: Hours, number: {thousands: ' '}, empty: clear, default: 8}",
             'note: {value: "", empty: clear}',
+            'city: {template: "{{ City | upper }}{% if Zip is defined %} {{ Zip }}{% endif %}"}',
         )
     )
     assert field(job, "contactID").columns == ("Client", "Mail")

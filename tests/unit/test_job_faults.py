@@ -105,6 +105,7 @@ FAULTY_FIELDS = {
     'a: {column: b, date: "%Q %Y"}': f"12:28: … holds %Q, which means nothing. {DATE_HINT}",
     'a: {column: b, date: "%d/%m/%Y %"}': f"12:28: … holds %, which means nothing. {DATE_HINT}",
     'a: {column: b, date: "%x"}': f"12:28: … holds %x, which depends on the machine's language. {DATE_HINT}",
+    'a: {column: b, date: "%Y-%m-%d %Z"}': f"12:28: … depends on the machine; use `timezone`. {DATE_HINT}",
     'a: {column: b, date: "%d%d/%m/%Y"}': f"12:28: … or two parts do not go together. {DATE_HINT}",
     "a: {column: b, timezone: europe/madird}": "12:32: … no time zone. Did you mean `Europe/Madrid`?",
     "a: {column: b, timezone: ../../etc/passwd}": "12:32: … no time zone. Write …",
@@ -218,6 +219,8 @@ FAULTY_JOBS = {
     HEAD + "close_projects: {status: C, open_tasks: refuse}\n": "4:17: … to say which projects",
     HEAD
     + "close_projects: {status: C, open_tasks: refuse, source: {file: a.csv}}\n": "4:17: … belong together",
+    HEAD + "close_projects: {status: C, open_tasks: refuse, source: {file: a.csv}, match: [id], where: "
+    "[{field: id, op: exist}]}\n": "4:49: `where` and `source` exclude each other",
     SHORT + "limits: {upsert: {count: 3}}\n": "6:10: `upsert` cannot be limited. … such as status=Complete.",
     SHORT + "limits: {updates: {count: 3}}\n": "6:10: `updates` cannot be limited. Did you mean `update`?",
     SHORT + "limits: {update: {percent: 101}}\n": "6:19: `percent` must be a number from 0 to 100, not `101`",

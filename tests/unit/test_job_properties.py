@@ -106,6 +106,15 @@ JUNK: tuple[Any, ...] = (
     [[["x"]]],
 )
 KEYS = ("file", "query", "column", "lookup", "from", "steps", "reassign", "match", "<<", "", "udf:x", "x: y")
+PIECES = (
+    *"\"'[]{}:,-&*!|>%@`#?~\0\ud800\u2028\x85 é\n",
+    '"\\UFFFFFFFF"',
+    "<<: ",
+    "&a ",
+    "*a ",
+    "!!x ",
+    "---\n",
+)
 SETTINGS = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -200,9 +209,7 @@ def mutated_texts(draw: st.DrawFn) -> str:
             "indent": " " + line,
             "tab": "\t" + line,
             "cut": line[:at],
-            "put": line[:at]
-            + draw(st.sampled_from(list("\"'[]{}:,-&*!|>%@`#?~\0\ud800\u2028\x85 é\n")))
-            + line[at:],
+            "put": line[:at] + draw(st.sampled_from(PIECES)) + line[at:],
         }[what]
     return "".join(lines)
 

@@ -58,8 +58,10 @@ SYNTAX = {
     b"a: [1, 2\n": "1:4: a comma or ] is missing before the end",
     b"- a\nb: c\n": "2:1: this line does not belong to the lines above",
     b"a: ]\n": "1:4: a value is missing before ]",
+    b"a\nb: c\n": "2:2: a second `: ` makes no sense here",
     b"a\nb\n: c": "",
     b"%YAML 9\n---\na": "",
+    b"a: *": "1:5: this is not YAML: while scanning an alias: expected",
     b"a: |x\n": "1:5: this is not YAML: while scanning a block scalar",
 }  # fmt: skip
 
@@ -99,6 +101,10 @@ def test_escapes_that_are_no_characters_are_faults(tmp_path: Path) -> None:
     found = faults_of(tmp_path, b'reason: "\\ud800"\nname: "a\\0"\n')
     assert "1:9: an escape in this text stands for no character" in found
     assert "2:7: an escape in this text stands for no character" in found
+    for beyond in (b"\\U00110000", b"\\U80000000", b"\\UFFFFFFFF"):
+        assert faults_of(tmp_path, b'name: a\nreason: "b ' + beyond + b'"\n') == [
+            "2:12: an escape in this text stands for no character"
+        ]
 
 
 def test_line_separators_of_old_yaml_are_faults(tmp_path: Path) -> None:

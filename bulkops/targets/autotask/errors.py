@@ -153,13 +153,13 @@ def proves(data: Any, kind: Kind) -> bool:
 
 
 def error_texts(data: Any) -> tuple[str, ...]:
-    """The texts of `{"errors": […]}`, unchanged."""
+    """The texts of `{"errors": […]}`, unchanged; blank ones say nothing and are left out."""
     if not isinstance(data, dict):
         return ()
     errors = next((value for key, value in data.items() if key.lower() == "errors"), None)
     if isinstance(errors, str):
         errors = [errors]
-    return tuple(str(text) for text in errors) if isinstance(errors, list) else ()
+    return tuple(str(text) for text in errors if str(text).strip()) if isinstance(errors, list) else ()
 
 
 def _matches(pattern: re.Pattern[str], texts: Sequence[str]) -> bool:
