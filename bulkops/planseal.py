@@ -47,7 +47,7 @@ class Header:
     version: str  # of bulkops
     steps: tuple[StepInfo, ...]
     counts: Mapping[str, int]  # create, update, delete, unchanged, rejected
-    calls_read: int  # what applying will cost
+    calls_read: int  # what planning cost
     calls_write: int
     estimate_s: Mapping[str, float]  # share → seconds
     plan_id: str = field(default_factory=lambda: secrets.token_hex(16))

@@ -63,4 +63,4 @@ async def make_plan(
     with LiveLine(err) as line:
         line.say(f"asking {tenant.name} who it is")
         async with connect(tenant) as target:
-            return await build_plan(job, target, path, progress=line.planning)
+            return await build_plan(job, target, path, url=tenant.url or "", progress=line.planning)

@@ -15,7 +15,8 @@ from bulkops.record import Scalar
 from bulkops.schema import Entity
 
 Filter: TypeAlias = Mapping[str, Any]
-"""The API's own filter language: `{"op": "eq", "field": "status", "value": 5}`, `{"op": "and", "items": […]}`,
+"""The API's own filter language: `{"op": "eq", "field": "status", "value": 5}`,
+`{"op": "and", "items": […]}`,
 `"udf": True` for user-defined fields."""
 
 RecordData: TypeAlias = dict[str, Scalar]
@@ -54,7 +55,7 @@ class Target(Protocol):
         ...
 
     async def describe(self, entity: str) -> Entity:
-        """The entity with the tenant's own metadata, read once a run. KeyError-free: unknown → RefusedError."""
+        """The entity with the tenant's own metadata, read once a run. RefusedError where there is none."""
         ...
 
     def read(

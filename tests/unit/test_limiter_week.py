@@ -117,9 +117,9 @@ class Week:
         self.pool = Pool(per_entity=2, release_s=0.06, clock=loop.time)
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until), asyncio.TaskGroup() as group:
+                self.knows = asyncio.Event()
                 group.create_task(self.poller())
-                while not self.limiter._bucket.learned:
-                    await asyncio.sleep(0.1)
+                await self.knows.wait()
                 for entity in ENTITIES * 3:
                     group.create_task(self.worker(entity))
 
@@ -140,6 +140,7 @@ class Week:
                     if (said := await self.send(POLL, token)) is not None:
                         total, self.learned = said
                         self.limiter.learn(count=total, requests=self.requests)
+                        self.knows.set()
 
     async def send(self, entity: str, token: Token) -> tuple[int, int] | None:
         """One call: what the server counted on its arrival, or None where no answer came."""
@@ -161,11 +162,16 @@ class Week:
 
     async def travel(self, entity: str) -> tuple[int, int] | None:
         rng, fate = self.rng, self.rng.random()
-        if not self.limiter._bucket.learned:
+        if not self.knows.is_set():
             fate = 1.0  # a run begins with a count that was answered, or not at all
-        await asyncio.sleep(rng.uniform(0.01, self.latency_s))
+        later = rng.uniform(0, SETTLE_S)
+        try:
+            await asyncio.sleep(rng.uniform(0.01, self.latency_s))
+        except asyncio.CancelledError:  # our process was killed, the call goes on
+            asyncio.get_running_loop().call_later(later, self.land_late)
+            raise
         if fate < self.lost / 2:
-            asyncio.get_running_loop().call_later(rng.uniform(0, SETTLE_S), self.land_late)
+            asyncio.get_running_loop().call_later(later, self.land_late)
             return None
         self.server.arrive()
         self.check()
