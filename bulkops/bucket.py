@@ -269,8 +269,7 @@ class Bucket:
         asked = now if asked is None else asked
         self.calls.settle(now)
         self.polls.settle(now)
-        self.calls.fold(asked)
-        self.polls.fold(asked)
+        self.calls.fold(asked)  # not polls: a token of the reserve that is free again would be used again
         certain = self.calls.certain(asked, now) + self.polls.certain(asked, now) + own_poll
         self.others = max(0, count - certain)
         self._others_until = now + self.window_s

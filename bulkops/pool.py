@@ -78,14 +78,15 @@ class Pool:
 
     async def _enter(self, keys: tuple[str, ...]) -> tuple[_Lane, ...]:
         lanes = tuple(self._lane(key) for key in keys)
-        if all(self._first(lane) is None and self._has_room(lane) for lane in lanes):
+        now = self._clock()
+        if all(self._first(lane) is None and self._has_room(lane, now) for lane in lanes):
             for lane in lanes:
                 lane.in_flight += 1
             return lanes
         waiter = _Waiter(lanes, asyncio.get_running_loop().create_future())
         for lane in lanes:
             lane.waiting.append(waiter)
-            self._arm(lane)
+            self._arm(lane, now)
         try:
             await waiter.turn
         except asyncio.CancelledError:
@@ -107,11 +108,9 @@ class Pool:
                 lane.lagging.append(self._clock() + lag_s)
         self._serve(lanes)
 
-    def _has_room(self, lane: _Lane) -> bool:
-        if lane.lagging:
-            now = self._clock()
-            while lane.lagging and lane.lagging[0] <= now:
-                lane.lagging.popleft()
+    def _has_room(self, lane: _Lane, now: float) -> bool:
+        while lane.lagging and lane.lagging[0] <= now:
+            lane.lagging.popleft()
         return lane.in_flight + len(lane.lagging) < self._per_entity
 
     @staticmethod
@@ -122,27 +121,32 @@ class Pool:
         return lane.waiting[0] if lane.waiting else None
 
     def _serve(self, lanes: tuple[_Lane, ...]) -> None:
-        """Gives free slots to those whose turn it is, also in lanes where that makes another one first."""
+        """Gives free slots to those whose turn it is, also in lanes where that makes another one first.
+
+        At one moment: a slot that became free between refusing somebody and setting the timer for him would
+        leave him without either, for ever.
+        """
+        now = self._clock()
         queue = list(lanes)
         while queue:
             lane = queue.pop()
             waiter = self._first(lane)
             if waiter is None:
                 continue
-            if all(self._first(other) is waiter and self._has_room(other) for other in waiter.lanes):
+            if all(self._first(other) is waiter and self._has_room(other, now) for other in waiter.lanes):
                 for other in waiter.lanes:
                     other.waiting.popleft()
                     other.in_flight += 1
                 waiter.turn.set_result(None)
                 queue += waiter.lanes
             else:
-                self._arm(lane)
+                self._arm(lane, now)
 
-    def _arm(self, lane: _Lane) -> None:
+    def _arm(self, lane: _Lane, now: float) -> None:
         """A timer for the next slot that becomes free, where somebody waits for it."""
-        if lane.timer is None and not self._has_room(lane) and lane.lagging:
+        if lane.timer is None and not self._has_room(lane, now) and lane.lagging:
             # A coarse timer may ring a little early; never spin on it.
-            delay = max(lane.lagging[0] - self._clock(), 0.001)
+            delay = max(lane.lagging[0] - now, 0.001)
             lane.timer = asyncio.get_running_loop().call_later(delay, self._ring, lane)
 
     def _ring(self, lane: _Lane) -> None:

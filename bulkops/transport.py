@@ -25,7 +25,8 @@ from bulkops.tenant import Credentials
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
-TOTAL_S = 310.0  # the server gives up on a request after 300 s
+TOTAL_S = 310.0  # the server gives up on a request after 300 s, so a write is waited for that long
+READ_S = 60.0  # a read that takes longer is asked again: it does no harm
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,13 @@ class Transport:
         self.base_url = base_url
         self._credentials = credentials  # None: zone information, which needs none
         self._timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s)
+        self._read_timeout = aiohttp.ClientTimeout(total=min(total_s, READ_S), sock_connect=connect_s)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),  # the pool limits what is in flight
             headers=self._headers(),
-            timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
@@ -122,6 +123,7 @@ class Transport:
                 data=body,
                 headers=headers,
                 allow_redirects=False,
+                timeout=self._read_timeout if kind is Kind.READ else self._timeout,
                 middlewares=() if method in _NEVER_REPEATED else _ONCE,
             ) as response:
                 raw = await response.read()

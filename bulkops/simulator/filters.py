@@ -149,7 +149,9 @@ class _Compiler:
         return Node(test=lambda row: any(test(row) for test in tests), lists=lists)
 
     def leaf(self, op: str, clause: Mapping[str, Any]) -> Node:
-        key, kind = self.field(str(clause.get("field") or ""), udf=bool(clause.get("udf")))
+        key, kind = self.field(
+            str(clause.get("field") or ""), udf=str(clause.get("udf")).casefold() == "true"
+        )
         get = getter(key)
         if op == "exist":
             return Node(test=lambda row: get(row) is not None)

@@ -224,11 +224,6 @@ def _narrowed(row: Row, fields: Sequence[str], udfs: frozenset[str]) -> Row:
     return narrow
 
 
-def children(table: Table, parent_field: str, parent_id: int) -> Sequence[int]:
-    """The ids of a parent's children, ascending."""
-    return table.ids_of(parent_field, parent_id)
-
-
 def after_page(ids: Sequence[int], after: int, size: int) -> tuple[Sequence[int], bool]:
     """The page of a list of ids that begins after an id, and whether more follow."""
     start = bisect_right(ids, after)

@@ -47,6 +47,9 @@ async def running(options: Options, *, tenant: Tenant | None = None) -> AsyncIte
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         try:
+            if request.headers.get("Expect", "").casefold() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0  # it is no part of the answer
             if request.raw_path.startswith(PATH):
                 return await control.handle(request)
             return await exchange.handle(request)

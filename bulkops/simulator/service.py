@@ -13,7 +13,7 @@ from bulkops.simulator.filters import QueryError
 from bulkops.simulator.invoices import Invoices
 from bulkops.simulator.lenient import LenientError
 from bulkops.simulator.limits import Uploads, Window
-from bulkops.simulator.query import Cursor, Pages, after_page, children, read_cursor, read_query
+from bulkops.simulator.query import Cursor, Pages, after_page, read_cursor, read_query
 from bulkops.simulator.routes import VERSION, Kind
 from bulkops.simulator.rules import hidden
 from bulkops.simulator.store import Row, Store
@@ -125,7 +125,7 @@ class Service:
         paging = asked.argument("paging")
         cursor = Cursor() if paging is None else read_cursor(paging)
         pages = Pages(self.store, entity)
-        held = children(pages.table, asked.shape.parent_field, asked.ids[0])
+        held = pages.table.ids_of(asked.shape.parent_field, asked.ids[0])
         ids, more = after_page(pages.visible(held), cursor.after, cursor.size)
         first, second = asked.shape.entry["parent"]["path"]
         link = f"{asked.origin}/{CANONICAL_VERSION}/{first}/{asked.ids[0]}/{second}"

@@ -53,6 +53,8 @@ class StateFile:
                 raise LoadError(f"{self.path}:{number}: no line of a simulator's state: {exc}") from exc
         if not lines:
             raise LoadError(f"{self.path}:1: no simulator's state: {torn[:20]!r}")
+        if torn:  # what is appended next begins a line
+            os.truncate(self.path, self.path.stat().st_size - len(torn))
         for table in store.tables().values():
             table.bulk_loaded()
         return True

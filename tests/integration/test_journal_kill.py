@@ -253,7 +253,7 @@ def test_reading_does_not_disturb_a_running_apply(tmp_path: Path) -> None:
     count = 3000
     path, state = make(tmp_path / "x.plan", count), tmp_path / "state"
     looks = last = 0
-    with applying(path, state, count=count) as process, ThreadPoolExecutor(1) as thread:
+    with applying(path, state, count=count, fold_after=2) as process, ThreadPoolExecutor(1) as thread:
         wait_for(process, "open")
         assert process.stdout is not None
         said = thread.submit(process.stdout.read)

@@ -406,6 +406,29 @@ async def test_an_outcome_that_could_not_be_written_is_not_kept_quiet(broken: Jo
     assert not broken.plan.is_running()
 
 
+def test_a_plan_that_another_program_writes_is_named(
+    path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An SQLite tool in the middle of an edit, or of more: refused with nothing tried, and what to do."""
+    monkeypatch.setattr("bulkops.planfile.BUSY_S", 0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    for lock in ("IMMEDIATE", "EXCLUSIVE"):
+        other.execute(f"BEGIN {lock}")
+        with pytest.raises(PlanError, match="in use by another program"):
+            Journal.open(path, state_dir=state)
+        other.execute("ROLLBACK")
+    other.close()
+    assert not is_leased(path)
+
+
+def test_a_plan_that_cannot_be_locked_is_named(path: Path, state: Path) -> None:
+    """Without its lock nobody could be kept out, so it is not applied; it can still be shown."""
+    path.with_name("x.plan.lock").mkdir()
+    with pytest.raises(PlanError, match="cannot be locked"):
+        Journal.open(path, state_dir=state)
+    assert Plan.open(path).state() == PlanState.PLANNED
+
+
 def test_a_missing_plan_is_named_and_nothing_is_made(tmp_path: Path, state: Path) -> None:
     """No lock file and no database appear where a name was mistyped."""
     with pytest.raises(PlanError, match="there is no such plan file"):

@@ -229,6 +229,26 @@ def test_polls_after_refusals_come_soon_and_then_ever_later() -> None:
     assert all(gap >= usual - 1e-9 for gap in gaps[4:])
 
 
+def test_a_poll_that_is_lost_after_a_refusal_is_not_repeated_at_once() -> None:
+    """The gap is counted from the last one that left, answered or not."""
+    one = bucket(10_000)
+    one.refused(1)
+    one.take_poll(50).doubtful(50)
+    assert one.next_poll_at(50, waiting=True) > 50
+
+
+def test_a_figure_is_renewed_when_the_grant_runs_low() -> None:
+    """The nearer the end, the more it matters what others have used meanwhile."""
+    one = bucket(1_000)
+    one.take(0)
+    calm = one.next_poll_at(0, waiting=False)
+    while one.free(0) > 50:
+        one.take(0)
+    assert one.next_poll_at(0, waiting=False) == pytest.approx(calm / 4)
+    one.learn(1, count=900)
+    assert one.next_poll_at(1, waiting=False) == pytest.approx(1 + calm)  # it was low then already
+
+
 def test_no_poll_while_nothing_flows_or_waits() -> None:
     """An idle run costs the tenant nothing; a call that leaves makes the figure worth knowing again."""
     one = bucket(learned=False)
@@ -257,6 +277,15 @@ def test_a_silent_moment_is_used_for_an_exact_count() -> None:
     assert regular == math.inf  # one poll at a time
 
 
+def test_waiting_work_makes_polls_use_all_of_their_reserve() -> None:
+    """While calls wait, tokens kept for polls have no better use: they come as often as the reserve lasts."""
+    one = bucket(10_000)
+    one.take(0)
+    flowing, waiting = (one.next_poll_at(0, waiting=waits) for waits in (False, True))
+    assert flowing == pytest.approx(WINDOW_S / (0.8 * one.regular))
+    assert waiting == pytest.approx(WINDOW_S / one.regular)
+
+
 def test_polls_never_use_more_than_their_reserve() -> None:
     """However often somebody asks, the next one waits for an earlier one to leave the window; and the
     last few of the reserve are left for a process that starts after this one."""
@@ -267,6 +296,18 @@ def test_polls_never_use_more_than_their_reserve() -> None:
             assert one.next_poll_at(at, waiting=True) >= WINDOW_S
         one.take_poll(at).answered(at, at)
     assert one.poll_free_at(one.reserve) == WINDOW_S
+
+
+def test_a_lost_poll_keeps_its_place_in_the_reserve() -> None:
+    """It is among others' calls once it has landed, so a new poll in its place would be one too many."""
+    one = bucket(1_000)
+    purse = take_all(one, 0)
+    for _ in range(one.reserve):
+        one.take_poll(0).doubtful(SETTLE_S)
+    for _ in range(purse.flying):
+        purse.answered(0, 1)
+    one.learn(SETTLE_S + 2, count=1_000, asked=SETTLE_S + 1)
+    assert one.poll_free_at(SETTLE_S + 2) == SETTLE_S + WINDOW_S
 
 
 @pytest.mark.parametrize("requests", [8, 20, 100, 400, 1_000])
@@ -369,7 +410,8 @@ class Model:
                 total, self.learned = said[0]
                 one.learn(self.now, count=total, asked=now)
 
-        self._go(one.take_poll(now), Trip(there, back, fate), counted, learned)
+        # A run begins with a count that was answered, or not at all.
+        self._go(one.take_poll(now), Trip(there, back, fate if one.learned else "ok"), counted, learned)
 
     def _go(self, purse: Purse, trip: Trip, arrive: Callable[[], None], learned: Callable[[], None]) -> None:
         taken, life, call = self.now, self.life, next(self.order)

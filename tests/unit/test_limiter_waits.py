@@ -175,6 +175,23 @@ def test_a_call_that_never_left_lets_the_next_go_on(virtual: Virtual) -> None:
     virtual(story)
 
 
+def test_nobody_overtakes_at_the_moment_when_a_token_comes_back(virtual: Virtual) -> None:
+    """It is for the one who waited, although he has not woken up yet when the next one asks."""
+
+    async def story() -> None:
+        one = limiter()
+        tokens = await take_all(one)
+        waiter = asyncio.create_task(one.acquire())
+        await settled()
+        tokens[0].unused()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await one.acquire()
+        assert waiter.done()
+
+    virtual(story)
+
+
 def test_before_the_first_count_calls_go_alone_and_none_hangs(virtual: Virtual) -> None:
     """One answer lets the next one go; the first count lets all go."""
 

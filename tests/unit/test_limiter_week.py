@@ -190,7 +190,7 @@ class Week:
         """Bursts of others' calls; now and then they take all there is."""
         while True:
             await asyncio.sleep(self.rng.expovariate(self.foreign_per_day / DAY_S))
-            most = self.requests if self.rng.random() < 0.2 else self.requests // 8
+            most = self.requests if self.rng.random() < 0.2 else 1 + self.requests // 8
             free = self.requests - self.server.count()
             self.server.others += [now()] * min(self.rng.randint(1, most), max(0, free))
 
@@ -220,6 +220,14 @@ def test_a_week_never_exceeds_the_grant_nor_the_threads(virtual: Virtual, seed: 
         lost=0.03, kills_per_day=4, counts_refused=seed % 2 == 0,
     )  # fmt: skip
     virtual(lambda: week.run(7 * DAY_S))
+    assert week.server.refused_threads == 0
+    assert week.fullest >= week.granted * 0.9
+
+
+def test_a_day_on_a_bad_line_never_exceeds_the_grant(virtual: Virtual) -> None:
+    """The same where every fifth answer is lost, of calls and of polls."""
+    week = Week(random.Random(8), requests=800, share=0.75, lost=0.2, kills_per_day=8, latency_s=0.5)
+    virtual(lambda: week.run(0.6 * DAY_S))
     assert week.server.refused_threads == 0
     assert week.fullest >= week.granted * 0.9
 
@@ -257,9 +265,12 @@ def test_what_others_stop_using_is_used(virtual: Virtual) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_week_of_a_real_tenant(virtual: Virtual, seed: int) -> None:
-    """The same week with the numbers of a real tenant: 10,000 calls an hour, shared with others."""
+    """The same week with the numbers of a real tenant: 10,000 calls an hour, shared with others.
+
+    Minutes of processor time for each seed.
+    """
     week = Week(
         random.Random(seed), requests=10_000, share=0.75, foreign_per_day=24, lost=0.02, kills_per_day=6,
         latency_s=0.5, counts_refused=seed % 2 == 0,

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import PlanError
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.plan import Header, Plan, PlanState, PlanWriter, RowState, StepInfo, check_overwrite
+from bulkops.planseal import entry_bytes
 from bulkops.record import Row
 
 STEP = StepInfo(
@@ -170,6 +171,17 @@ def test_changes_come_in_order_and_add_up(tmp_path: Path) -> None:
     assert not names(tmp_path)
 
 
+def test_a_sealed_plan_takes_nothing_more(tmp_path: Path) -> None:
+    """What is sealed is sealed."""
+    (row, change), *_ = entries([Action.CREATE])
+    with PlanWriter(tmp_path / "x.plan") as writer:
+        writer.seal(header())
+        writer.add(row, change)
+        with pytest.raises(ValueError, match="sealed"):
+            writer.seal(header(counts={"create": 1}))
+    assert Plan.open(tmp_path / "x.plan").total == 0
+
+
 def test_a_link_to_a_plan_is_followed(tmp_path: Path) -> None:
     """Written through a link, the file behind it is the plan, and the link stays."""
     real, link = tmp_path / "real.plan", tmp_path / "link.plan"
@@ -278,6 +290,18 @@ def test_an_edit_of_any_sealed_cell_is_always_refused(
         read_all(path)
 
 
+ENTRY = st.tuples(st.integers(1, 30), CELL, st.text(max_size=4), st.text(max_size=4))
+
+
+@given(ENTRY, ENTRY)
+@example((1, 2, "ab", "c"), (1, 2, "a", "bc"))
+@example((1, None, "", ""), (1, "None", "", ""))
+@example((1, 2, "", ""), (1, "2", "", ""))
+def test_two_different_entries_are_never_sealed_alike(first: Any, second: Any) -> None:
+    """No text can move from a row into its change, and no empty line passes for a text."""
+    assert (entry_bytes(*first) == entry_bytes(*second)) == (repr(first) == repr(second))
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -290,6 +314,8 @@ def test_an_edit_of_any_sealed_cell_is_always_refused(
         "INSERT INTO header SELECT * FROM header",
         "DELETE FROM header",
         "UPDATE changes SET change = (SELECT change FROM changes WHERE n = 2) WHERE n = 1",
+        "ALTER TABLE rows RENAME TO old; CREATE TABLE rows (n INTEGER PRIMARY KEY, line, cells);"
+        "INSERT INTO rows SELECT n, line, NULL FROM old",
         "DROP TABLE rows",
         "DROP TABLE mark",
         "DELETE FROM mark",

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -136,6 +138,50 @@ def test_a_damaged_register_is_named(path: Path, state: Path) -> None:
         (state / "plans.json").write_text(content)
         with pytest.raises(PlanError, match=r"plans\.json is damaged"):
             Journal.open(path, state_dir=state)
+
+
+def test_a_register_that_cannot_be_read_or_written_is_named(path: Path, state: Path) -> None:
+    """Without it no copy would be noticed: refused, and the way out is named."""
+    (state / "plans.json").mkdir(parents=True)
+    with pytest.raises(PlanError, match="Set BULKOPS_STATE_DIR"):
+        Journal.open(path, state_dir=state)
+
+
+def test_a_register_that_is_held_for_long_is_named(
+    path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another apply that hangs while it begins does not make this one hang."""
+    monkeypatch.setattr("bulkops.register.LOCK_S", 0.05)
+    with (
+        Register(state, clock=lambda: 0.0).page("a"),
+        pytest.raises(PlanError, match="another apply is beginning"),
+    ):
+        Journal.open(path, state_dir=state)
+
+
+async def test_a_copy_is_refused_while_the_original_is_applied(
+    path: Path, state: Path, tmp_path: Path
+) -> None:
+    """Also in the middle of it, log and all."""
+    journal = Journal.open(path, state_dir=state)
+    copied = tmp_path / "copy.plan"
+    for number in range(4):
+        await journal.intent(1)
+        with pytest.raises(PlanError, match=r"copied without its log|begun at .*x\.plan: apply that one"):
+            _copy_and_open(path, copied, state, with_log=number % 2 == 0)
+    await journal.close(calls_read=0, calls_write=0, elapsed_s=0, waiting=None)
+
+
+def _copy_and_open(path: Path, copied: Path, state: Path, *, with_log: bool) -> None:
+    # In another process: closing the file in this one would drop the locks of its SQLite.
+    code = "import shutil, sys; shutil.copy(*sys.argv[1:3])"
+    for suffix in ("", "-wal") if with_log else ("",):
+        subprocess.run([sys.executable, "-S", "-c", code, f"{path}{suffix}", f"{copied}{suffix}"], check=True)
+    try:
+        Journal.open(copied, state_dir=state)
+    finally:
+        for suffix in ("-wal", "-shm"):
+            copied.with_name(copied.name + suffix).unlink(missing_ok=True)
 
 
 def test_a_plan_whose_file_is_gone_is_forgotten_after_a_year(path: Path, state: Path, tmp_path: Path) -> None:

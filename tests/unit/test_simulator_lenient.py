@@ -19,7 +19,10 @@ from bulkops.simulator.lenient import LenientError, _Reader, read
         ('{"title": "x",}', {"title": "x"}),
         ("[1, 2, ]", [1, 2]),
         ('{"a": 1} // said', {"a": 1}),
-        ("{/* a */ 'it': 'isn\\'t', b: -1.5e2, c: null, d: true}", {"it": "isn't", "b": -150.0, "c": None, "d": True}),
+        (
+            "{/* a */ 'it': 'isn\\'t', b: -1.5e2, c: null, d: true}",
+            {"it": "isn't", "b": -150.0, "c": None, "d": True},
+        ),
         ("{'u': '\\u00e9\\ud83d\\ude00'}", {"u": "é😀"}),
         ('\ufeff{"a": 1}', {"a": 1}),
         ("", None),
@@ -31,7 +34,9 @@ def test_the_spellings_of_real_clients_are_read(text: str, value: Any) -> None:
     assert read(text.encode()) == value
 
 
-@pytest.mark.parametrize("text", ["{", "[1", "{'a'", "{'a':", "tru", "{a b}", "'x", "{} {}", "[" * 200, "\\", "{'a':'\\uZZ'}", '"'])
+@pytest.mark.parametrize(
+    "text", ["{", "[1", "{'a'", "{'a':", "tru", "{a b}", "'x", "{} {}", "[" * 200, "\\", "{'a':'\\uZZ'}", '"']
+)
 def test_what_is_no_json_is_refused_with_a_text(text: str) -> None:
     """Promises an error of ours, never a crash."""
     with pytest.raises(LenientError):
