@@ -35,6 +35,10 @@ __all__ = [
 ]
 
 
+# Nobody knows the file until it has its name: it needs no journal of its own, and one fsync at the end.
+_UNSAFE_BUT_UNNAMED = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
+
+
 def check_overwrite(path: str | os.PathLike[str]) -> None:
     """PlanError where a plan to be written to `path` would destroy something. Call it before planning."""
     file = planfile.resolved(path)
@@ -92,12 +96,16 @@ class PlanWriter:
         except OSError as error:
             raise PlanError(f"{self._path} cannot be written: {error.strerror}") from error
         connection = planfile.connect(self._temporary, "mode=rw")
-        # Nobody knows the file yet: it needs no journal of its own, and one fsync at the end.
-        connection.executescript(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
-            + planfile.SCHEMA
-        )
+        try:
+            connection.executescript(_UNSAFE_BUT_UNNAMED + planfile.SCHEMA)
+        except sqlite3.Error as error:
+            connection.close()
+            self._temporary.unlink()
+            raise self._not_written(error) from error
         return connection
+
+    def _not_written(self, error: sqlite3.Error) -> PlanError:
+        return PlanError(f"{self._path} {planfile.cause(error)}")
 
     def add(self, row: Row, change: Change) -> None:
         """The next row and its change; `change.n` is 1, 2, 3, …"""
@@ -124,7 +132,7 @@ class PlanWriter:
             connection.execute("INSERT INTO chunks VALUES (?, ?, ?, ?)", chunk)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise PlanError(planfile.why(error, self._temporary)) from error
+            raise self._not_written(error) from error
         self._chunks.append(chunk)
         for buffer in (self._rows, self._changes, self._hashes, self._actions):
             buffer.clear()
@@ -154,7 +162,7 @@ class PlanWriter:
             planfile.fsync_path(self._temporary)
             self._take_name()
         except sqlite3.Error as error:
-            raise PlanError(planfile.why(error, self._temporary)) from error
+            raise self._not_written(error) from error
         except OSError as error:
             raise PlanError(f"{self._path} cannot be written: {error.strerror}") from error
         return root

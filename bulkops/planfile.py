@@ -153,11 +153,14 @@ _CAUSES = {
 
 def why(error: sqlite3.Error, path: Path) -> str:
     """What SQLite's error means for the user, and what to do."""
-    if not path.exists():
-        return f"{path}: there is no such plan file"
+    return f"{path} {cause(error)}" if path.exists() else f"{path}: there is no such plan file"
+
+
+def cause(error: sqlite3.Error) -> str:
+    """The end of a sentence that begins with the file's name."""
     code = getattr(error, "sqlite_errorcode", -1) & 0xFF  # the kind; the rest says which system call
-    cause = _CAUSES.get(code, "is damaged ({error}). Take an undamaged copy, or make the plan again")
-    return f"{path} {cause.format(error=error)}"
+    known = _CAUSES.get(code, "is damaged ({error}). Take an undamaged copy, or make the plan again")
+    return known.format(error=error)
 
 
 def fsync_path(path: Path) -> None:

@@ -87,7 +87,7 @@ class OpenPlan:
         self._guard: sqlite3.Connection | None = None
         try:
             self._enter_wal()
-            self._guard = self._make_guard()
+            self._make_guard()
             self._mark(Mark.NEEDS_LOG)
             if not self._fold("FULL"):
                 raise PlanError(f"{path} is being read by another program. Close it there and apply again")
@@ -109,14 +109,13 @@ class OpenPlan:
         ):
             self.connection.execute(f"PRAGMA {pragma}")
 
-    def _make_guard(self) -> sqlite3.Connection:
+    def _make_guard(self) -> None:
         """A second, read-only connection, so that the writing one is never the last to close.
 
         The last writing connection folds and deletes the log, also after an error: the mark would lie.
         """
-        guard = planfile.connect(self._path, "mode=ro")
-        guard.execute("SELECT state FROM mark").fetchone()
-        return guard
+        self._guard = planfile.connect(self._path, "mode=ro")
+        self._guard.execute("SELECT state FROM mark").fetchone()
 
     def _mark(self, state: Mark) -> None:
         self.connection.execute("UPDATE mark SET state = ?", (state.value,))

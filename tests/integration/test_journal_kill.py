@@ -304,7 +304,8 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path, limit: str,
     assert Plan.open(path).status().state == PlanState.FINISHED
 
 
-def test_a_plan_that_does_not_fit_on_the_disk_is_not_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1_000, 30_000, 100_000])
+def test_a_plan_that_does_not_fit_on_the_disk_is_not_made(tmp_path: Path, size: int) -> None:
     """Planning ends in one sentence, and leaves neither a plan nor its beginnings."""
     code = """
 import resource, sys
@@ -312,7 +313,7 @@ from bulkops.change import Action, Change
 from bulkops.errors import PlanError
 from bulkops.plan import PlanWriter
 from bulkops.record import Row
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:
     with PlanWriter(sys.argv[1]) as writer:
         for n in range(1, 10_000):
@@ -321,7 +322,11 @@ except PlanError as error:
     print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "x.plan")], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(tmp_path / "x.plan"), str(size)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert "the disk gave an error" in done.stdout and not done.stderr
+    assert f"{tmp_path / 'x.plan'} cannot be used: the disk gave an error" in done.stdout
+    assert not done.stderr
     assert list(tmp_path.iterdir()) == []

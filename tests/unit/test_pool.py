@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import itertools
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -214,23 +214,6 @@ def test_a_call_that_fails_frees_its_slot(virtual: Virtual) -> None:
             async with one.slot("Tasks"):
                 raise ZeroDivisionError
         assert await hold(one, "Tasks", 0.0) == pytest.approx(LAG_S, abs=0.005)
-
-    virtual(story)
-
-
-def test_a_slot_that_becomes_free_between_two_looks_at_the_clock_is_given(virtual: Virtual) -> None:
-    """Real timers ring a little early and real clocks move on while we decide: nobody waits for ever."""
-
-    async def story() -> None:
-        rng, deciding_s = random.Random(1), 0.0
-
-        def clock() -> float:
-            nonlocal deciding_s
-            deciding_s += rng.uniform(0, 0.001)
-            return 0.98 * now() + deciding_s
-
-        one = Pool(per_entity=1, release_s=LAG_S, clock=clock)
-        await asyncio.gather(*(hold(one, "Tasks", 0.01) for _ in range(100)))
 
     virtual(story)
 
