@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bulkops.change import Action, Change, FieldDiff, Unknown, canonical, diff
-from bulkops.jobmodel import StepAction
+from bulkops.job.model import StepAction
 from bulkops.record import Created, Record, RowError, Value
 from bulkops.references import candidates, name_fields, record_id
 from bulkops.schema import Entity

@@ -18,7 +18,7 @@ import bulkops
 from bulkops.change import Action, Change, match_key
 from bulkops.collision import Rules, key_text, reasons, rejected
 from bulkops.estimate import ASSUMED_LATENCY_S, Pace, estimate_s
-from bulkops.jobmodel import Job, StepAction
+from bulkops.job.model import Job, StepAction
 from bulkops.plan import Plan, PlanWriter
 from bulkops.planseal import Header, StepInfo
 from bulkops.precheck import ReadyStep, prepare

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bulkops.check import check_job
 from bulkops.errors import Fault, JobError, RefusedError, TenantError
-from bulkops.jobmodel import FieldSpec, FileSource, Job, Step, StepAction
+from bulkops.job.check import check_job
+from bulkops.job.model import FieldSpec, FileSource, Job, Step, StepAction
 from bulkops.mapping import Mapper, compile_mapping
 from bulkops.safety import label_kind
 from bulkops.schema import Entity

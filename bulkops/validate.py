@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bulkops.errors import Fault, RefusedError
-from bulkops.jobmodel import Job
+from bulkops.job.model import Job
 from bulkops.precheck import ReadyStep, prepare
 from bulkops.record import Record
 from bulkops.schema import Entity

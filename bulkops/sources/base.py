@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bulkops.errors import SourceError
-from bulkops.jobmodel import FileSource
+from bulkops.job.model import FileSource
 from bulkops.record import Row
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")

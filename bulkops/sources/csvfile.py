@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from bulkops.cells import RESULT_PREFIX, SURPLUS, is_result_file, unescape_cell
 from bulkops.errors import SourceError
-from bulkops.jobmodel import FileSource
+from bulkops.job.model import FileSource
 from bulkops.record import Row
 from bulkops.sources.base import Dialect
 from bulkops.sources.dialect import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bulkops.check import check_job
 from bulkops.job import FieldSpec, FileSource, Job, Step, StepAction
+from bulkops.job.check import check_job
 from bulkops.schema import Entity, Field, FieldType
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bulkops.change import Action, Change
 from bulkops.collision import Rules, key_text
-from bulkops.jobmodel import StepAction
+from bulkops.job.model import StepAction
 from bulkops.record import Created, Record, Scalar, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.autotask.catalog import load_catalog

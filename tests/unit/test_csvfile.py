@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bulkops.cells import RESULT_COLUMNS, SURPLUS, escape_cell
 from bulkops.errors import SourceError
-from bulkops.jobmodel import FileSource
+from bulkops.job.model import FileSource
 from bulkops.record import Row
 from bulkops.sources import Source, open_source
 

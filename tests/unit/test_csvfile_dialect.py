@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bulkops.errors import SourceError
-from bulkops.jobmodel import FileSource
+from bulkops.job.model import FileSource
 from bulkops.sources import Source, open_source
 from bulkops.sources.csvfile import CELL_LIMIT
 

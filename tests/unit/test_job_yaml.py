@@ -10,7 +10,7 @@ import pytest
 
 from bulkops.errors import JobError
 from bulkops.job import load_job
-from bulkops.yamlfile import MAX_BYTES, Faults, Items, Table, Text, parse_yaml
+from bulkops.job.yamlfile import MAX_BYTES, Faults, Items, Table, Text, parse_yaml
 
 
 def faults_of(tmp_path: Path, data: bytes) -> list[str]:

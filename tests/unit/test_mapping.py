@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkops.jobmodel import Empty, FieldSpec, FileSource, Inactive, NumberSpec, Step, StepAction
+from bulkops.job.model import Empty, FieldSpec, FileSource, Inactive, NumberSpec, Step, StepAction
 from bulkops.mapping import Mapper, compile_mapping
 from bulkops.record import FromStep, Lookup, Record, Row, RowError, Value
 from bulkops.schema import Entity, Field, FieldType, Parent, PicklistValue

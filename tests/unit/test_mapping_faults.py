@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bulkops.errors import JobError
-from bulkops.jobmodel import FieldSpec, FileSource, NumberSpec, Step, StepAction
+from bulkops.job.model import FieldSpec, FileSource, NumberSpec, Step, StepAction
 from bulkops.mapping import Mapper, compile_mapping
 from bulkops.record import Lookup, Record, Row
 from bulkops.schema import Entity, Field, FieldType, Parent, PicklistValue

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkops.picklists import Picklist, known_texts
+from bulkops.mapping.picklists import Picklist, known_texts
 from bulkops.schema import Field, FieldType, PicklistValue
 
 

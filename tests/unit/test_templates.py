@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkops.templates import OUTPUT_LIMIT, Template
+from bulkops.mapping.templates import OUTPUT_LIMIT, Template
 
 COLUMNS = {"Id": 0, "Notes": 1, "Due date": 2}
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkops.jobmodel import NumberSpec
+from bulkops.job.model import NumberSpec
+from bulkops.mapping.values import plain_converter
 from bulkops.record import Scalar
 from bulkops.schema import Field, FieldType
-from bulkops.values import plain_converter
 
 
 def convert(

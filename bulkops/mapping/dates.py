@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from bulkops.values import Convert
+from bulkops.mapping.values import Convert
 
 _CACHE = 4096  # dates repeat, and strptime is the slowest thing a row can ask for
 

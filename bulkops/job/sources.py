@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 from pathlib import Path, PurePath
 
-from bulkops.jobfields import lookup_mismatch
-from bulkops.jobmodel import (
+from bulkops.job.fields import lookup_mismatch
+from bulkops.job.model import (
     Condition,
     Distinct,
     FileSource,
@@ -16,9 +16,9 @@ from bulkops.jobmodel import (
     QuerySource,
     Source,
 )
+from bulkops.job.yamlfile import Faults, Items, Node, Table, Text
+from bulkops.job.yamlform import Form, read_text, read_texts
 from bulkops.wording import did_you_mean, listed, shown
-from bulkops.yamlfile import Faults, Items, Node, Table, Text
-from bulkops.yamlform import Form, read_text, read_texts
 
 _TEXT_KEYS = ("encoding", "delimiter", "quote", "header_row", "columns")
 _KEYS_BY_TYPE = {

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from bulkops.jobmodel import Empty, FieldSpec, Inactive, NumberSpec
+from bulkops.job.model import Empty, FieldSpec, Inactive, NumberSpec
+from bulkops.job.yamlfile import Faults, Items, Node, Place, Text
+from bulkops.job.yamlform import Form, read_text
 from bulkops.wording import counted, did_you_mean, listed, shown
-from bulkops.yamlfile import Faults, Items, Node, Place, Text
-from bulkops.yamlform import Form, read_text
 
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment

@@ -11,8 +11,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import TypeVar
 
+from bulkops.job.yamlfile import Entry, Faults, Items, Node, Place, Table, Text
 from bulkops.wording import did_you_mean, listed, nearest, shown
-from bulkops.yamlfile import Entry, Faults, Items, Node, Place, Table, Text
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bulkops.errors import Fault, JobError
-from bulkops.fieldmap import NOTHING, Columns, FieldMap, Nothing, field_map, nearest
-from bulkops.jobmodel import Empty, FieldSpec, Step, StepAction
+from bulkops.job.model import Empty, FieldSpec, Step, StepAction
+from bulkops.mapping.fieldmap import NOTHING, Columns, FieldMap, Nothing, field_map, nearest
 from bulkops.record import Record, Row, RowError, Value
 from bulkops.schema import Entity, Field, FieldType
 

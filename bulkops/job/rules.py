@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from bulkops.errors import Fault
-from bulkops.jobmodel import FieldSpec, Job, Step, StepAction
+from bulkops.job.model import FieldSpec, Job, Step, StepAction
 from bulkops.wording import counted, did_you_mean, listed, shown
 
 

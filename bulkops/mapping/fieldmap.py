@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
-from bulkops.dates import date_converter, zone_named
 from bulkops.errors import Fault
-from bulkops.jobmodel import FieldSpec, Inactive
-from bulkops.picklists import Picklist, known_texts
+from bulkops.job.model import FieldSpec, Inactive
+from bulkops.mapping.dates import date_converter, zone_named
+from bulkops.mapping.picklists import Picklist, known_texts
+from bulkops.mapping.templates import Template
+from bulkops.mapping.values import Convert, is_flag, plain_converter, sendable
 from bulkops.record import FromStep, Lookup, Value
 from bulkops.schema import Field, FieldType
-from bulkops.templates import Template
-from bulkops.values import Convert, is_flag, plain_converter, sendable
 
 Cells: TypeAlias = tuple[str, ...]
 

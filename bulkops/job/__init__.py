@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bulkops.errors import Fault
-from bulkops.jobfile import read_job
-from bulkops.jobmodel import (
+from bulkops.job.file import read_job
+from bulkops.job.model import (
     Assignee,
     CloseProjects,
     Condition,
@@ -33,10 +33,10 @@ from bulkops.jobmodel import (
     Step,
     StepAction,
 )
-from bulkops.jobrules import rule_faults
-from bulkops.jobsources import file_type_fault
+from bulkops.job.rules import rule_faults
+from bulkops.job.sources import file_type_fault
+from bulkops.job.yamlfile import Faults, read_yaml
 from bulkops.wording import did_you_mean, listed, shown
-from bulkops.yamlfile import Faults, read_yaml
 
 __all__ = [
     "Assignee",

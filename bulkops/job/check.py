@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from bulkops.errors import Fault
-from bulkops.jobmodel import FieldSpec, Job, Step, StepAction
+from bulkops.job.model import FieldSpec, Job, Step, StepAction
+from bulkops.job.yamlfile import position
 from bulkops.schema import Entity
 from bulkops.wording import did_you_mean, listed, shown
-from bulkops.yamlfile import position
 
 FindEntity: TypeAlias = Callable[[str], Entity | None]
 Suggest: TypeAlias = Callable[[str], list[str]]

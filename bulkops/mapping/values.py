@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from bulkops.jobmodel import NumberSpec
+from bulkops.job.model import NumberSpec
 from bulkops.record import Scalar
 from bulkops.schema import Field, FieldType
 

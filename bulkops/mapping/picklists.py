@@ -9,9 +9,9 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 
+from bulkops.mapping.values import sendable
 from bulkops.record import Scalar
 from bulkops.schema import Field, FieldType, PicklistValue
-from bulkops.values import sendable
 
 _NUMBER = re.compile(r"-?[0-9]+").fullmatch
 _WHOLE_WRITTEN_AS_FRACTION = re.compile(r"(-?[0-9]+)\.0+").fullmatch

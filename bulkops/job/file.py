@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bulkops.jobfields import read_field
-from bulkops.jobmodel import (
+from bulkops.job.fields import read_field
+from bulkops.job.model import (
     Assignee,
     CloseProjects,
     DivideBy,
@@ -20,11 +20,11 @@ from bulkops.jobmodel import (
     Step,
     StepAction,
 )
-from bulkops.jobsources import NO_FILE, read_conditions, read_file_source, read_source
+from bulkops.job.sources import NO_FILE, read_conditions, read_file_source, read_source
+from bulkops.job.yamlfile import Entry, Faults, Node, Text
+from bulkops.job.yamlform import Form, read_text
 from bulkops.safety import DEFAULTS, Limit
 from bulkops.wording import did_you_mean, listed, shown
-from bulkops.yamlfile import Entry, Faults, Node, Text
-from bulkops.yamlform import Form, read_text
 
 _RECIPES = ("reassign", "close_projects")
 _LIMITED = ("create", "update", "delete")
