@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from bulkops.errors import (
 from bulkops.plan import Header, Plan, PlanWriter, Status, StepInfo
 from bulkops.progress import Stop
 from bulkops.record import Created, Row, Value
-from bulkops.targets.memory import Commit, MemoryTarget, committing
+from bulkops.targets.memory import MemoryTarget, committing
 
 LOST = InDoubtError("the connection was closed before an answer came")
 
@@ -37,17 +38,17 @@ class NoWaits(random.Random):
         return min(a, 0.001)
 
 
-def create(n: int, *, key: bool = True, **more: object) -> Change:
+def create(n: int, *, key: bool = True, **more: Any) -> Change:
     """A company that does not exist yet."""
     values: Mapping[str, Value] = {"companyNumber": f"C-{n}", "companyName": f"Company {n}", "phone": "1"}
     return _change(n, Action.CREATE, "Companies", values, key=["companyNumber"] if key else [], **more)
 
 
-def update(n: int, record: int, values: Mapping[str, Value], **more: object) -> Change:
+def update(n: int, record: int, values: Mapping[str, Value], **more: Any) -> Change:
     return _change(n, Action.UPDATE, "Companies", values, id=record, **more)
 
 
-def delete(n: int, record: int, **more: object) -> Change:
+def delete(n: int, record: int, **more: Any) -> Change:
     return _change(n, Action.DELETE, "TimeEntries", {}, id=record, **more)
 
 
@@ -58,9 +59,9 @@ def _change(
     values: Mapping[str, Value],
     *,
     key: Sequence[str] = (),
-    **more: object,
+    **more: Any,
 ) -> Change:
-    parts: dict[str, object] = {
+    parts: dict[str, Any] = {
         "n": n,
         "step": "only",
         "entity": entity,
@@ -71,7 +72,7 @@ def _change(
         "fields": {name: FieldDiff(before=None, after=value) for name, value in values.items()},
         **more,
     }
-    return Change(**parts)  # type: ignore[arg-type]
+    return Change(**parts)
 
 
 def plan_of(folder: Path, changes: Iterable[Change], *, database: str = "1", name: str = "x.plan") -> Plan:
@@ -93,11 +94,11 @@ def plan_of(folder: Path, changes: Iterable[Change], *, database: str = "1", nam
     return Plan.open(folder / name)
 
 
-async def apply(plan: Plan, target: MemoryTarget, **options: object) -> Status:
-    return await apply_plan(plan, target, rng=NoWaits(), **options)  # type: ignore[arg-type]
+async def apply(plan: Plan, target: MemoryTarget, **options: Any) -> Status:
+    return await apply_plan(plan, target, rng=NoWaits(), **options)
 
 
-def made(target: MemoryTarget) -> list[object]:
+def made(target: MemoryTarget) -> list[str]:
     return sorted(str(row["companyNumber"]) for row in target.rows["Companies"].values())
 
 
@@ -151,11 +152,8 @@ async def test_a_create_that_never_landed_is_sent_again_only_after_settle_s(tmp_
 
 async def test_a_create_that_lands_late_is_not_sent_again(tmp_path: Path) -> None:
     """The answer is lost and the record appears before `settle_s` is over: it is found by the second look."""
-
-    def late(commit: Commit) -> int:
-        return target.landing_late(LOST)(commit)
-
-    target = MemoryTarget(failures={"create": [late]}, settle_s=0.4)
+    target = MemoryTarget(settle_s=0.4)
+    target.script("create", [target.landing_late(LOST)])
     asyncio.get_running_loop().call_later(0.1, target.land)
     status = await apply(plan_of(tmp_path, [create(1)]), target)
     assert status.counts["applied"] == 1
