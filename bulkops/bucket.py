@@ -109,7 +109,13 @@ class Purse:
 
 
 class Bucket:
-    """All tokens of a tenant. Times are seconds of one monotonic clock and never run backwards."""
+    """All tokens of a tenant. Times are seconds of one monotonic clock and never run backwards.
+
+    From the first `learn` on, no window of the server holds more of our calls than `total`, nor, with
+    others', more than `total` and what others have added since the last count. A start in a full window
+    keeps to that too, as long as it is the only one in the window, its first poll is answered, and the
+    grant is 4 calls or more.
+    """
 
     def __init__(
         self, *, share: float, requests: int, window_s: float, settle_s: float, pin_requests: bool = False,

@@ -192,6 +192,22 @@ def test_who_gives_up_waiting_for_two_slots_lets_the_next_take_one(virtual: Virt
     virtual(story)
 
 
+def test_who_waits_for_another_slot_keeps_his_place_in_a_queue_with_room(virtual: Virtual) -> None:
+    """A slot is free, and the first in its line waits for his second one: the next does not push past."""
+
+    async def story() -> list[float]:
+        one = pool(1, child_counts="both", release_s=0)
+        calls = [
+            hold(one, "Projects", 0.3),
+            hold(one, "Companies", 0.1),
+            hold(one, "Tasks", 0.2, "Projects"),
+            hold(one, "Tasks", 0.0, "Companies"),
+        ]
+        return await asyncio.gather(*calls)
+
+    assert virtual(story) == pytest.approx([0, 0, 0.3, 0.5], abs=0.005)
+
+
 def test_a_slot_that_becomes_free_while_one_looks_is_not_overlooked(virtual: Virtual) -> None:
     """Time goes on between two looks at the clock; whoever finds no room is sure of being woken."""
 
