@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bulkops.change import Action, Change, FieldDiff, Unknown
-from bulkops.plan import Header, Plan, StepInfo
+from bulkops.plan import Header, Plan, Status, StepInfo
 from bulkops.progress import Progress
 from bulkops.record import Created, Value
 
@@ -139,23 +139,50 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[name]:,} {name}" for name in order)
 
 
-def progress_text(progress: Progress, *, at_start: Mapping[str, int]) -> str:
-    """One line: done, rate, calls left in the window, time left, what it waits for."""
+def progress_text(
+    progress: Progress, *, at_start: Mapping[str, int], rate: float, left_s: float | None
+) -> str:
+    """One line: done, rate, time left, calls left in the window, what it waits for.
+
+    `rate`: rows a second as of late; `left_s`: seconds until all is done, None where nobody can tell.
+    """
     todo = at_start["pending"]
-    rate = progress.settled / progress.elapsed_s if progress.elapsed_s > 0.5 else 0.0
+    calls = max(0, progress.granted - progress.used)
     parts = [f"{progress.settled:,} of {todo:,} done"]
+    if progress.settled and todo:
+        parts[0] += f" ({progress.settled * 100 // todo} %)"
     if rate:
         parts.append(f"{rate:,.0f} rows/s" if rate >= 10 else f"{rate:.1f} rows/s")
-    parts.append(f"{max(0, progress.granted - progress.used):,} calls left in the window")
-    if rate and progress.settled < todo:
-        parts.append(f"{duration((todo - progress.settled) / rate)} left")
+    if left_s is not None:
+        parts.append(f"{duration(left_s)} left")
+    parts.append(f"{calls:,} calls left")
     for name in ("rejected", "held"):
         if progress.counts[name] > at_start[name]:
-            parts.append(f"{progress.counts[name]:,} {name}")
+            parts.append(f"{progress.counts[name] - at_start[name]:,} {name}")
     if progress.in_doubt:
-        parts.append(f"{progress.in_doubt} in doubt")
+        parts.append(f"{progress.in_doubt:,} in doubt")
     line = " · ".join(parts)
     return f"{line} · waiting: {progress.waiting}" if progress.waiting else line
+
+
+def print_report(plan: Plan, now: Status, console: Console) -> None:
+    """What happened, and what to do about what did not."""
+    style = "green" if now.state == "finished" else "yellow"
+    line = Text(f"{now.state}: ", style=f"bold {style}")
+    console.print(line.append(counts_text(now.counts), style="default"))
+    console.print(usage_text(now))
+    if now.counts["rejected"] or now.counts["held"]:
+        print_endings(plan, ("rejected", "held"), console)
+        console.print(f"All of them as files: bulkops results {now.plan} --dir DIR", markup=False)
+    if now.counts["pending"]:
+        if now.waiting:
+            console.print(f"Stopped: {now.waiting}", markup=False)
+        console.print(f"Go on with: bulkops apply {now.plan}", markup=False)
+
+
+def usage_text(now: Status) -> str:
+    """`3 calls to read, 81 to write, 1 min 1 s`."""
+    return f"{now.calls['read']:,} calls to read, {now.calls['write']:,} to write, {duration(now.elapsed_s)}"
 
 
 def print_endings(plan: Plan, states: Sequence[str], console: Console, *, most: int = 10) -> None:

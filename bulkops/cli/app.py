@@ -11,25 +11,36 @@ from typing import Annotated, TypeVar
 
 import anyio
 import typer
-from rich.console import Console
+from typer.core import TyperGroup
 
 from bulkops import __version__
 from bulkops.cli import exits
+from bulkops.cli.console import err, out
 from bulkops.errors import BulkopsError, JobError, JournalError, LimitError
+
+__all__ = ["app", "err", "out"]
 
 T = TypeVar("T")
 
+
+class Commands(TyperGroup):
+    """Listed in the order in which one uses them."""
+
+    ORDER = ("demo", "describe", "validate", "plan", "show", "apply", "run", "status", "results", "simulate")
+
+    def list_commands(self, ctx: object) -> list[str]:
+        return sorted(self.commands, key=self.ORDER.index)
+
+
 app = typer.Typer(
     name="bulkops",
+    cls=Commands,
     help="Plans and applies bulk changes to Autotask PSA: seen first, applied exactly once.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 ConfigOption = Annotated[
     Path | None,
@@ -93,27 +104,39 @@ def exit_code_of(error: BaseException) -> int:
         case typer.Exit():
             return error.exit_code
         case UsageError():
-            err.print(f"Usage: {error}", markup=False)
+            err.print(str(error), markup=False)
             return exits.USAGE
         case typer.TyperException():
             error.show()  # type: ignore[attr-defined]  # what typer raises itself can show itself
             return exits.USAGE
         case KeyboardInterrupt() | typer.Abort():
-            err.print("stopped")
+            err.print("stopped; nothing was written")  # an apply that began ends in good order by itself
             return exits.REFUSED
         case SystemExit():
             return error.code if isinstance(error.code, int) else exits.REFUSED
         case BulkopsError():
             return _say(error)
-        case BaseExceptionGroup() if len(error.exceptions) == 1:
-            return exit_code_of(error.exceptions[0])
+        case BaseExceptionGroup():
+            return _exit_code_of_first(error)
         case _:
-            err.print(
-                "This is a bug in bulkops. Nothing is lost: the plan and its journal are on disk.",
-                style="red",
-            )
-            err.print("".join(traceback.format_exception(error)), markup=False)
-            return exits.BUG
+            return _confess(error)
+
+
+def _exit_code_of_first(group: BaseExceptionGroup[BaseException]) -> int:
+    """Tasks that fail together fail for one reason; a bug among them is the one to tell."""
+    known = (BulkopsError, KeyboardInterrupt, SystemExit, typer.Exit, BaseExceptionGroup)
+    bugs = [error for error in group.exceptions if not isinstance(error, known)]
+    return exit_code_of([*bugs, *group.exceptions][0])
+
+
+def _confess(error: BaseException) -> int:
+    err.print(
+        "This is a bug in bulkops. Nothing is lost: a plan and its journal are on disk, and `bulkops apply` "
+        "goes on with them. Please report what follows; it may show values of your data.",
+        style="red",
+    )
+    err.print("".join(traceback.format_exception(error)), markup=False)
+    return exits.BUG
 
 
 def _say(error: BulkopsError) -> int:
@@ -129,10 +152,13 @@ def _say(error: BulkopsError) -> int:
     return exits.STOPPED if isinstance(error, JournalError) else exits.REFUSED
 
 
+def check_may_ask(*, yes: bool) -> None:
+    """Off a terminal nobody can be asked: a usage error without --yes, before anything is done."""
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("This writes to the tenant, and there is no terminal to ask on: add --yes")
+
+
 def ask_to_write(question: str, *, yes: bool) -> bool:
     """Whether to write: asks on a terminal, needs --yes elsewhere (exit code 2)."""
-    if yes:
-        return True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("this writes to the tenant: add --yes when it does not run on a terminal")
-    return bool(typer.confirm(question, default=False, err=True))
+    check_may_ask(yes=yes)
+    return yes or bool(typer.confirm(question, default=False, err=True))

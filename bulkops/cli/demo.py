@@ -31,7 +31,7 @@ def demo(
         typer.Option("--dir", metavar="DIR", help="Where the files go; default: a new temporary folder."),
     ] = None,
 ) -> int:
-    """Runs the example migration against a simulated tenant: plan, diff, apply, plan again, report."""
+    """Run an example migration against a simulated tenant."""
     from bulkops.plan import Plan
     from bulkops.render import files_text, print_plan
     from bulkops.report.results import write_results

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from bulkops.cli.app import ConfigOption, UsageError, app, config_of, out, run_async
 from bulkops.errors import RefusedError
@@ -23,7 +25,7 @@ def describe(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Lists the entities, or shows one: actions, fields, types, flags, picklists, references."""
+    """List the entities, or one with its fields and what they take."""
     from bulkops.targets.autotask.catalog import load_catalog
 
     catalog = load_catalog()
@@ -54,18 +56,33 @@ async def _ask(tenant: object, name: str) -> Entity:
 
 
 def _print_entities(entities: list[Entity]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("entity", "create", "update", "delete", "query", "written through", "fields"):
-        table.add_column(column)
-    for entity in entities:
-        table.add_row(
+    rows: list[tuple[str, ...]] = [
+        ("entity", "create", "update", "delete", "query", "fields", "written through")
+    ]
+    rows += [
+        (
             entity.name,
             *("yes" if action in entity.can else "-" for action in ("create", "update", "delete")),
             "yes" if entity.is_queryable else "-",
-            _route(entity),
             str(len(entity.fields) or "?"),
+            _route(entity),
         )
-    out.print(table)
+        for entity in entities
+    ]
+    _print_table(rows)
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Columns as wide as they must be, names never cut; the last one wraps where a terminal ends."""
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    indent = sum(widths) + 2 * len(widths)
+    room = max(30, out.width - indent) if out.is_terminal else sys.maxsize
+    for number, row in enumerate(rows):
+        start = "".join(f"{cell:<{width}}  " for cell, width in zip(row, widths, strict=False))
+        for line in textwrap.wrap(row[-1], room, break_long_words=False) or [""]:
+            style = "bold" if number == 0 else None
+            out.print(f"{start}{line}".rstrip(), markup=False, style=style, no_wrap=True)
+            start = " " * indent
 
 
 def _route(entity: Entity) -> str:
@@ -100,26 +117,33 @@ def _print_entity(entity: Entity) -> None:
     if entity.has_udfs:
         out.print("user-defined fields: yes" + ("" if entity.is_live else " (the tenant knows which)"))
     out.print()
-    out.print(_field_table(entity))
+    rows = [("field", "type", "to know")]
+    rows += [
+        (
+            field.name,
+            _type(field),
+            "; ".join(filter(None, (", ".join(_flags(field)), _values(field), _older(field)))),
+        )
+        for field in entity.fields.values()
+    ]
+    _print_table(rows)
 
 
 def _is_fixed(field: Field) -> bool:
     return field.name != "id" and (field.is_fixed or (field.is_required and field.is_read_only))
 
 
-def _field_table(entity: Entity) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("field", "type", "flags", "reference or values", "older name"):
-        table.add_column(column, overflow="fold")
-    for field in entity.fields.values():
-        kind = f"{field.type.value}({field.length})" if field.length else field.type.value
-        table.add_row(field.name, kind, ", ".join(_flags(field)), _values(field), field.soap_name)
-    return table
+def _type(field: Field) -> str:
+    return f"{field.type.value}({field.length})" if field.length else field.type.value
+
+
+def _older(field: Field) -> str:
+    return f"older API: {field.soap_name}" if field.soap_name else ""
 
 
 def _flags(field: Field) -> list[str]:
     flags = {
-        "required": field.is_required,
+        "required": field.is_required and field.name != "id",
         "read-only": field.is_read_only,
         "not queryable": not field.is_queryable,
         "date only": field.is_date_only,

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
 from bulkops.cli import exits
@@ -31,13 +30,13 @@ def plan(
     ] = False,
     config: ConfigOption = None,
 ) -> int:
-    """Shows what a job would change, field by field, and what it would cost. Only reads."""
+    """Show what a job would change, field by field. Only reads."""
     from bulkops.render import print_plan
     from bulkops.views import plan_json
 
     made = run_async(partial(make_plan, job_path, output, sources_of(source), config_of(config)))
     if as_json:
-        out.print(orjson.dumps(plan_json(made.header, made.path, made.sha256)).decode(), markup=False)
+        out.json(plan_json(made.header, made.path, made.sha256))
     else:
         print_plan(made, out)
         out.print(f"Written to {made.path}. Apply it with: bulkops apply {made.path}", markup=False)

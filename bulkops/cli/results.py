@@ -25,7 +25,7 @@ def results(
         Format, typer.Option("--format", help="csv, or one workbook a step.")
     ] = Format.CSV,
 ) -> None:
-    """Writes applied, unchanged, rejected, held and pending rows to files that a job can read back."""
+    """Write where each row ended to files that a job can read back."""
     from bulkops.plan import Plan
     from bulkops.render import counts_text, files_text
     from bulkops.report.results import write_results

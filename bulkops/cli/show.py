@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
-from bulkops.cli.app import JsonOption, app, out
+from bulkops.cli.app import app, out
 
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan file.")]
 
 
 @app.command()
-def show(plan_path: PlanArgument, as_json: JsonOption = False) -> None:
-    """Prints a plan again, every row of it; --json prints one row a line."""
+def show(
+    plan_path: PlanArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one row a line, as JSON.")] = False,
+) -> None:
+    """Show a plan again, every row of it."""
     from bulkops.plan import Plan
     from bulkops.render import print_plan
     from bulkops.views import change_json
@@ -25,4 +27,6 @@ def show(plan_path: PlanArgument, as_json: JsonOption = False) -> None:
         print_plan(plan, out, most=None)
         return
     for change in plan.changes():
-        out.file.write(orjson.dumps(change_json(change)).decode() + "\n")
+        out.json(change_json(change))
+        if out.quiet:  # the reader has seen enough
+            break

@@ -12,7 +12,7 @@ from bulkops.cli.app import app
     add_help_option=False,
 )
 def simulate(context: typer.Context) -> int:
-    """Starts a simulated Autotask on loopback; see `bulkops simulate --help`."""
+    """Start a simulated Autotask on this machine."""
     from bulkops.simulator.__main__ import main
 
     return main(context.args)

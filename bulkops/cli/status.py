@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import orjson
-
 from bulkops.cli.app import JsonOption, app, out
 from bulkops.cli.show import PlanArgument
 
 
 @app.command()
 def status(plan_path: PlanArgument, as_json: JsonOption = False) -> None:
-    """Says where a plan stands: counts, calls, time, and what a running apply waits for."""
+    """Say where a plan stands, and what a running apply waits for."""
     from bulkops.plan import Plan, PlanState
-    from bulkops.render import counts_text, duration, print_endings
+    from bulkops.render import counts_text, print_endings, usage_text
     from bulkops.views import status_json
 
     plan = Plan.open(plan_path)
     now = plan.status()
     if as_json:
-        out.file.write(orjson.dumps(status_json(now)).decode() + "\n")
+        out.json(status_json(now))
         return
     is_running = now.state is PlanState.RUNNING
     out.print(f"{plan_path}: {now.state}, {counts_text(now.counts)}", markup=False)
-    out.print(
-        f"{now.calls['read']:,} calls to read, {now.calls['write']:,} to write, {duration(now.elapsed_s)}"
-    )
+    out.print(usage_text(now))
     if now.waiting:
         out.print(f"{'waiting' if is_running else 'stopped'}: {now.waiting}", markup=False)
     if now.counts["held"]:

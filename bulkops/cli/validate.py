@@ -18,7 +18,7 @@ def validate(
     job_path: Annotated[Path, typer.Argument(metavar="JOB", help="The job file.")],
     source: SourceOption = None,
 ) -> int:
-    """Checks a job offline: the job file, its sources, its mapping and its rows, against the catalog."""
+    """Check a job offline: its file, its sources, every row."""
     from bulkops.job import load_job
     from bulkops.validate import validate_job
 

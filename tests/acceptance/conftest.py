@@ -176,7 +176,9 @@ class Desk:
     simulator: Simulator
     environ: dict[str, str] = field(default_factory=dict)
 
-    def tenant(self, simulator: Simulator | None = None, *, name: str = "bulkops.toml", **changed: Any) -> Path:
+    def tenant(
+        self, simulator: Simulator | None = None, *, name: str = "bulkops.toml", **changed: Any
+    ) -> Path:
         """Writes the tenants file; `changed` replaces keys, `budget_` ones in the budget; None drops one."""
         keys = {
             "url": (simulator or self.simulator).url,
@@ -209,7 +211,9 @@ class Desk:
         csv.writer(text, lineterminator="\n").writerows([list(header), *map(list, rows)])
         return self.write(name, text.getvalue().encode())
 
-    def customers(self, count: int, *, action: str = "upsert", name: str = "customers", first: int = 1) -> str:
+    def customers(
+        self, count: int, *, action: str = "upsert", name: str = "customers", first: int = 1
+    ) -> str:
         """A job with `count` good rows; returns its file's name. Row n becomes the company K-000n."""
         rows = [(f"K-{n:04}", f"Customer {n}", f"555-{n:04}", "Łódź") for n in range(first, first + count)]
         self.table(f"{name}.csv", ("No", "Name", "Phone", "City"), *rows)

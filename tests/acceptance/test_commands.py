@@ -112,7 +112,9 @@ def test_the_tenants_file_is_found_in_four_ways(desk: Desk, tmp_path: Path) -> N
     desk.run("--config", "other.toml", *ask)
     desk.run(*ask, "--config", "other.toml")
     desk.run(*ask, env={"BULKOPS_CONFIG": "other.toml"})
-    assert "missing.toml" in desk.refused(*ask, "--config", "missing.toml", env={"BULKOPS_CONFIG": "other.toml"})
+    assert "missing.toml" in desk.refused(
+        *ask, "--config", "missing.toml", env={"BULKOPS_CONFIG": "other.toml"}
+    )
 
 
 # --- JSON ---
@@ -247,7 +249,9 @@ def test_a_reader_that_has_seen_enough_is_no_error(desk: Desk) -> None:
 pty = pytest.importorskip("pty", reason="this system has no pseudo terminals")
 
 
-def on_terminal(desk: Desk, *words: str, answer: str = "", env: dict[str, str] | None = None) -> tuple[int, str]:
+def on_terminal(
+    desk: Desk, *words: str, answer: str = "", env: dict[str, str] | None = None
+) -> tuple[int, str]:
     """Runs a command on a terminal 100 columns wide; returns its exit code and what the terminal showed."""
     import fcntl
     import struct
