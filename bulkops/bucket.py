@@ -17,10 +17,10 @@ import heapq
 import math
 from collections import deque
 from decimal import Decimal
-from itertools import islice
 
 from bulkops.errors import TenantError
 
+MOST_GROUPS = 20_000  # of answers in a window, so that memory does not grow with a tenant's threshold
 MOST_POLLS = 60  # in a window: 10 are spare, a fifth of the rest is slack for early ones: one in W/40 = 90 s
 LEAST_GAP_S = 0.5  # between two polls, where windows are a few seconds long
 FIRST_GAP = 1 / 16  # of the usual gap, where a poll is urgent: 5 s of 90
@@ -46,24 +46,45 @@ def poll_reserve(granted: int) -> int:
     return min(MOST_POLLS, max(granted // 50, min(4, granted // 8), 2))
 
 
+class _Answers:
+    """Calls that were answered at nearly the same time; their tokens come back together, with the last."""
+
+    __slots__ = ("count", "first", "last", "taken")
+
+    def __init__(self, now: float, taken: float) -> None:
+        self.first = self.last = now
+        self.taken = taken  # the earliest
+        self.count = 1
+
+    def add(self, now: float, taken: float) -> None:
+        self.last = now
+        self.taken = min(self.taken, taken)
+        self.count += 1
+
+
 class Purse:
     """Tokens that are out: flying (no answer yet), on their way back, or in doubt."""
 
-    __slots__ = ("_back", "_doubt", "flying", "window_s")
+    __slots__ = ("_back", "_coming", "_doubt", "flying", "window_s")
 
     def __init__(self, window_s: float) -> None:
         self.window_s = window_s
         self.flying = 0
-        self._back: deque[tuple[float, float]] = deque()  # (answered, taken), oldest answer first
+        self._back: deque[_Answers] = deque()  # oldest first
+        self._coming = 0  # tokens in `_back`
         self._doubt: list[float] = []  # heap: when a call that may or may not count has landed at the latest
 
     @property
     def out(self) -> int:
-        return self.flying + len(self._back) + len(self._doubt)
+        return self.flying + self._coming + len(self._doubt)
 
     def answered(self, taken: float, now: float) -> None:
         self.flying -= 1
-        self._back.append((now, taken))
+        self._coming += 1
+        if self._back and now - self._back[-1].first < self.window_s / MOST_GROUPS:
+            self._back[-1].add(now, taken)
+        else:
+            self._back.append(_Answers(now, taken))
 
     def doubtful(self, lands_by: float) -> None:
         """The server counts this call at `lands_by` at the latest, or never."""
@@ -81,8 +102,8 @@ class Purse:
         """Takes back the tokens whose calls have left every window of the server."""
         gone = now - self.window_s
         back, doubt = self._back, self._doubt
-        while back and back[0][0] <= gone:
-            back.popleft()
+        while back and back[0].last <= gone:
+            self._coming -= back.popleft().count
         while doubt and doubt[0] <= gone:
             heapq.heappop(doubt)
 
@@ -92,7 +113,7 @@ class Purse:
         Equal times do not count: a coarse clock does not know which of the two came first.
         """
         since = now - self.window_s
-        return sum(1 for answered, taken in self._back if answered < asked and taken > since)
+        return sum(group.count for group in self._back if group.last < asked and group.taken > since)
 
     def fold(self, asked: float) -> None:
         """Drops doubts that a count made after `asked` has in it, if they ever come to count at all."""
@@ -103,9 +124,12 @@ class Purse:
         """When that many of the tokens out now will have come back; inf where an answer is needed first."""
         if tokens <= 0:
             return -math.inf
-        times = heapq.merge((answered for answered, _ in self._back), sorted(self._doubt))
-        last = next(islice(times, tokens - 1, None), math.inf)
-        return last + self.window_s
+        groups = ((group.last, group.count) for group in self._back)
+        for at, count in heapq.merge(groups, ((at, 1) for at in sorted(self._doubt))):
+            tokens -= count
+            if tokens <= 0:
+                return at + self.window_s
+        return math.inf
 
 
 class Bucket:

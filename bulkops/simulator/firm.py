@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from bulkops.simulator import picklists, validation
+from bulkops.simulator.countries import countries
 from bulkops.simulator.rules.departments import list_departments
 from bulkops.simulator.store import Row, Store
 
@@ -40,6 +41,8 @@ def found(store: Store, *, empty: bool) -> None:
     founder = _Founder(store)
     if not empty:
         _define_udfs(founder)
+        for country in countries():
+            store.table("Countries").insert(country)
     for step in _steps():
         if step.get("always") or not empty:
             founder.take(step)
