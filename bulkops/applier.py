@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TypedDict
 
 import anyio
 
@@ -26,7 +27,7 @@ from bulkops.record import Created, Value
 from bulkops.safety import check_limits
 from bulkops.sender import Quota, Sender
 from bulkops.settle import Doubts, Seen, Verdict
-from bulkops.targets.base import Target
+from bulkops.targets.base import CallCount, Target
 
 WINDOW = 2_000  # changes in memory at once
 TELL_EVERY_S = 2.0  # how old the figures are that `status` reads while this runs
@@ -60,7 +61,7 @@ async def apply_plan(
             f"database {database} now: plan the job again"
         )
     journal = Journal.open(plan.path)
-    started = time.monotonic()
+    used = Used(target.calls, max_calls)
     stop = stop or Stop()
     try:
         if not journal.is_begun:
@@ -69,19 +70,16 @@ async def apply_plan(
             plan,
             journal,
             target,
-            quota=Quota(writes_left=stop_after, calls=max_calls),
+            used,
+            quota=Quota(writes_left=stop_after, calls=max_calls, reads_before=used.reads_before),
             stop=stop,
             rng=rng or random.Random(),
         )
         await run.run(watch)
     finally:
         with anyio.CancelScope(shield=True):
-            await journal.close(
-                calls_read=target.calls.read,
-                calls_write=target.calls.write,
-                elapsed_s=time.monotonic() - started,
-                waiting=stop.reason,
-            )
+            await journal.close(**used.so_far(), waiting=stop.reason)
+        target.calls.most = None
     return plan.status()
 
 
@@ -91,13 +89,47 @@ def _check_limits(plan: Plan, allow: Mapping[str, int]) -> None:
         raise LimitError("\n".join(refusals))
 
 
+class _Spent(TypedDict):
+    calls_read: int
+    calls_write: int
+    elapsed_s: float
+
+
+class Used:
+    """What this run has used of a target that others may have used before; at most `max_calls` calls."""
+
+    def __init__(self, calls: CallCount, max_calls: int | None) -> None:
+        self._calls = calls
+        self._started = time.monotonic()
+        self.reads_before = calls.read - calls.opening
+        self._writes_before = calls.write
+        calls.opening = 0
+        calls.most = None if max_calls is None else self.reads_before + calls.write + max_calls
+
+    def so_far(self) -> _Spent:
+        return {
+            "calls_read": self._calls.read - self.reads_before,
+            "calls_write": self._calls.write - self._writes_before,
+            "elapsed_s": time.monotonic() - self._started,
+        }
+
+
 class _Run:
     """One call of apply: the plan's order, and every row's final word."""
 
     def __init__(
-        self, plan: Plan, journal: Journal, target: Target, *, quota: Quota, stop: Stop, rng: random.Random
+        self,
+        plan: Plan,
+        journal: Journal,
+        target: Target,
+        used: Used,
+        *,
+        quota: Quota,
+        stop: Stop,
+        rng: random.Random,
     ) -> None:
         self._plan = plan
+        self._used = used
         self._journal = journal
         self._target = target
         self._stop = stop
@@ -105,8 +137,10 @@ class _Run:
         self._settled = 0
         self._counts = Counter(plan.progress())
         self._blocked: dict[int, list[tuple[Change, set[int]]]] = defaultdict(list)
+        self._is_feeding = True  # False while nothing more is taken from the plan until something moves
         self._is_fed = False
-        self._started = time.monotonic()
+        self._fault: PlanError | None = None  # of the plan file, met on the way
+        self._quota = quota
         self._moved = asyncio.Event()  # something was settled, or a stop was asked for
         self._ended = asyncio.Event()
         self._doubts = Doubts(target, self._judge)
@@ -136,6 +170,8 @@ class _Run:
                 tasks.cancel_scope.cancel()
         finally:
             self._sender.withdraw()
+        if self._fault is not None and not self._quota.sent:
+            raise self._fault
 
     def _on_stop(self) -> None:
         self._target.drain()
@@ -149,7 +185,7 @@ class _Run:
                 self._ended.set()
         elif self._is_fed and self._open == 0:
             self._ended.set()
-        elif self._is_fed and (stuck := self._sender.stuck()) is not None:
+        elif not self._is_feeding and (stuck := self._sender.stuck()) is not None:
             waiting, why = stuck
             if waiting + self._waiting_for_others() >= self._open:
                 self._stop(why)
@@ -160,19 +196,33 @@ class _Run:
     # --- the plan's order ---
 
     async def _feed(self) -> None:
+        try:
+            await self._take_all()
+        except PlanError as error:  # edited, gone or busy: what was begun is brought to its end
+            self._fault = error
+            self._stop(str(error))
+
+    async def _take_all(self) -> None:
         for change in self._plan.changes(after=self._journal.settled_through()):
             if not change.action.is_write or self._journal.is_settled(change.n):
                 continue
             while self._open >= WINDOW or self._is_barred(change):
-                self._moved.clear()
-                await self._moved.wait()
+                await self._until_moved()
             if self._stop.reason is not None:
                 return
             self._take(change)
             if change.n % 100 == 0:  # reading is not waiting: let the others have their turn
                 await asyncio.sleep(0)
+        self._is_feeding = False
         self._is_fed = True
         self._check_end()
+
+    async def _until_moved(self) -> None:
+        self._moved.clear()
+        self._is_feeding = False
+        self._check_end()  # what it waits for may stand before a lane that is closed
+        await self._moved.wait()
+        self._is_feeding = True
 
     def _is_barred(self, change: Change) -> bool:
         return change.barrier > self._journal.settled_through() and self._stop.reason is None
@@ -183,16 +233,39 @@ class _Run:
         for n in unmet:
             self._blocked[n].append((change, unmet))
         if not unmet:
-            self._release(change)
+            self._release([change])
 
-    def _release(self, change: Change) -> None:
-        """All it waited for is settled: it can be sent, or it falls with what it waited for."""
+    def _release(self, changes: Iterable[Change]) -> None:
+        """All they waited for is settled: each can be sent, or falls with what it waited for.
+
+        What falls takes others with it: in turn, not by recursion, since chains may be long.
+        """
+        queue = deque(changes)
+        while queue:
+            change = queue.popleft()
+            entry = self._fallen(change)
+            if entry is None:
+                self._hand_over(change)
+            else:
+                self._note(entry)
+                queue.extend(self._freed_by(change.n))
+
+    def _fallen(self, change: Change) -> Entry | None:
         for n in change.waits_for:
             kind = self._journal.kind(n)
             if kind in (Kind.REJECTED, Kind.HELD):
                 word = "was rejected" if kind is Kind.REJECTED else "is held"
-                self._conclude(Work(change=change), kind, reason=f"row {n}, which it needs, {word}")
-                return
+                return Entry(kind=kind, n=change.n, reason=f"row {n}, which it needs, {word}")
+        return None
+
+    def _freed_by(self, n: int) -> Iterator[Change]:
+        """What waited for change `n` last of all."""
+        for change, unmet in self._blocked.pop(n, ()):
+            unmet.discard(n)
+            if not unmet:
+                yield change
+
+    def _hand_over(self, change: Change) -> None:
         work = Work(change=self._resolved(change))
         if self._journal.is_in_doubt(change.n):
             self._doubts.add(work)
@@ -229,23 +302,23 @@ class _Run:
             self._conclude(work, Kind.REJECTED, reason=work.refusal)
         else:  # it never happened and never will: from the start
             self._sender.add(work)
+            self._check_end()  # its lane may be closed
 
     def _conclude(
         self, work: Work, kind: Kind, *, record_id: int | None = None, reason: str | None = None
     ) -> None:
         """Written down before anything that depends on it can happen."""
-        n = work.change.n
-        self._journal.note(Entry(kind=kind, n=n, id=record_id, reason=reason))
+        self._note(Entry(kind=kind, n=work.change.n, id=record_id, reason=reason))
+        self._release(self._freed_by(work.change.n))
+        self._moved.set()
+        self._check_end()
+
+    def _note(self, entry: Entry) -> None:
+        self._journal.note(entry)
         self._open -= 1
         self._settled += 1
         self._counts["pending"] -= 1
-        self._counts[kind.value] += 1
-        for change, unmet in self._blocked.pop(n, ()):
-            unmet.discard(n)
-            if not unmet:
-                self._release(change)
-        self._moved.set()
-        self._check_end()
+        self._counts[entry.kind.value] += 1
 
     # --- telling ---
 
@@ -260,13 +333,7 @@ class _Run:
     async def _tell_journal(self) -> None:
         """For `status` while this runs, and for the totals of a run that is killed."""
         while True:
-            calls = self._target.calls
-            self._journal.note_usage(
-                calls_read=calls.read,
-                calls_write=calls.write,
-                elapsed_s=time.monotonic() - self._started,
-                waiting=self._why_waiting(),
-            )
+            self._journal.note_usage(**self._used.so_far(), waiting=self._why_waiting())
             await asyncio.sleep(TELL_EVERY_S)
 
     def _why_waiting(self) -> str | None:
@@ -278,7 +345,7 @@ class _Run:
             counts=dict(self._counts),
             rows=self._plan.total,
             in_doubt=len(self._doubts),
-            elapsed_s=time.monotonic() - self._started,
+            elapsed_s=self._used.so_far()["elapsed_s"],
             settled=self._settled,
             granted=usage.granted,
             used=usage.used,

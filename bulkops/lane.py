@@ -15,12 +15,13 @@ from bulkops.change import Change
 AHEAD = 8  # intents that may be durable before their request leaves: what a crash leaves in doubt
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Work:
     """One change on its way. `change` holds ids where the plan held references."""
 
     change: Change
     tries: int = 0  # requests that were started for it
+    locks: int = 0  # of them, refused because of a lock or by something in between
     refusal: str | None = None  # the target's text, while a read decides whether it can be believed
     ask_at: float = 0.0  # loop time of the next look, while in doubt
     absent_at: float = 0.0  # loop time from which absence is final, while in doubt

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -49,6 +49,7 @@ class Lookup:
     fields: tuple[str, ...]
     values: tuple[Scalar, ...]
     column: str = ""  # where the text came from, for messages
+    allows_inactive: bool = False  # whether a record that is no longer in use will do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +63,6 @@ class FromStep:
 
 Reference: TypeAlias = Lookup | FromStep | Created
 Value: TypeAlias = Scalar | Reference
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """Typed field values for one entity. UDFs are keyed `udf:Name`. A value of None clears the field.
-
-    A field that is absent is left alone.
-    """
-
-    values: Mapping[str, Value]
-    impersonate: Value = None  # resource id, where the step sets one row by row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +83,26 @@ class RowError:
             parts.append(repr(shown))
         place = " ".join(parts)
         return f"{place}: {self.message}" if place else self.message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A value that cannot be told before its record is known: a label inside the value of another field."""
+
+    parent: str  # the field whose value decides
+    choose: Callable[[Scalar], Scalar]  # the parent's value to this one's; ValueError with a sentence
+    about: RowError  # column and text, for messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Typed field values for one entity. UDFs are keyed `udf:Name`. A value of None clears the field.
+
+    A field that is absent is left alone.
+    """
+
+    values: Mapping[str, Value]
+    impersonate: Value = None  # the resource that is to be the creator, where the step says one row by row
+    choices: Mapping[str, Choice] = field(default_factory=dict)  # fields whose value waits for the record
+    doubts: Mapping[str, RowError] = field(default_factory=dict)
+    """Errors that count only where the field is written: what is inactive may stay where it is."""

@@ -52,7 +52,7 @@ async def find_by_key(
         values = [query_value(shape, value) for shape, value in zip(shapes, key, strict=True)]
         if None not in values:
             wanted[_joined(shapes, values)].add(key_of(key))
-            asked.append(values)
+            asked += _spellings(shapes, values, key)
     found: dict[Hashable, dict[int, RecordData]] = defaultdict(dict)  # two questions may find one record
     read = list(dict.fromkeys(["id", *(shape.name for shape in shapes), *fields]))
     for where in _questions(shapes, asked):
@@ -90,6 +90,30 @@ def query_value(shape: Field, value: Value) -> Scalar:
     if shape.type is FieldType.DATETIME:
         return _moment(kept) if isinstance(kept, date) else None
     return _text(shape, kept)
+
+
+def _spellings(shapes: Sequence[Field], values: list[Scalar], key: Key) -> Iterator[list[Scalar]]:
+    """The key in its canonical spelling, as it was written, and with the newlines of either system.
+
+    What the server trims and what it makes of a newline is its own matter, and a record that it stored to the
+    letter must not be missed. Blanks at the end are nothing to any database.
+    """
+    yield values
+    written = [
+        raw.rstrip(" ") if shape.type is FieldType.STRING and isinstance(raw, str) else value
+        for shape, value, raw in zip(shapes, values, key, strict=True)
+    ]
+    if written != values:
+        yield written
+    for text in values:
+        if isinstance(text, str) and "\n" in text:
+            yield [v.replace("\n", "\r\n") if isinstance(v, str) else v for v in values]
+            return
+
+
+def can_be_asked_for(entity: Entity, key: Mapping[str, Value]) -> bool:
+    """Whether `find_by_key` asks for this key; of one it does not ask for, absence says nothing."""
+    return all(query_value(queryable(entity, name), value) is not None for name, value in key.items())
 
 
 def _number(shape: Field, kept: object) -> Scalar:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from bulkops.wording import nearest
+
 
 class FieldType(StrEnum):
     """The API's data types. JSON: numbers for the first five, text for string, datetime, bytes."""
@@ -92,6 +94,8 @@ class Entity:
     is_live: bool = False  # made from the tenant's metadata, not from the catalog
     is_restricted: bool = False  # this API user sees some of its records only (userAccessForQuery Restricted)
     fields: Mapping[str, Field] = field(default_factory=dict)  # by exact name, UDFs as "udf:Name"
+    shipped: Entity | None = field(default=None, compare=False, repr=False)
+    """The catalog's entity, where this one is the tenant's: messages name both where they differ."""
 
     @cached_property
     def _folded(self) -> dict[str, Field]:
@@ -101,6 +105,36 @@ class Entity:
         """The field of that name, case ignored as the API does."""
         return self.fields.get(name) or self._folded.get(name.casefold())
 
+    def meant(self, name: str) -> Field | None:
+        """The field that may have been meant: the older API's name first, then the label, then the spelling.
+
+        A name under `udf:` may have been meant without it, and the other way round.
+        """
+        plain = name.casefold().removeprefix("udf:")
+        for said in (_soap_name, _label, _plain_name):
+            for item in self.fields.values():
+                if plain and plain == said(item):
+                    return item
+        near = nearest(name, self.fields)
+        return self.fields[near] if near else None
+
+    def active_field(self) -> Field | None:
+        """The field that says whether a record is still in use, where the entity has one to be read."""
+        found = self.find("isActive")
+        return found if found is not None and found.is_queryable else None
+
     def creator_field(self) -> Field | None:
         """The field in which the server notes who created a record, where the entity has one."""
         return self.find("creatorResourceID") or self.find("createdByResourceID")
+
+
+def _soap_name(item: Field) -> str:
+    return item.soap_name.casefold()
+
+
+def _label(item: Field) -> str:
+    return item.label.casefold()
+
+
+def _plain_name(item: Field) -> str:
+    return item.name.casefold().removeprefix("udf:")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Hashable
 from dataclasses import dataclass
-from hashlib import blake2b
 from types import TracebackType
 from typing import Self
 
-DIGEST_BYTES = 16  # two of a billion keys agree by chance with less than one in 10**20
+from bulkops.scratch import digest, open_scratch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +19,10 @@ class First:
 
 
 class SeenKeys:
-    """Digests of keys in a temporary file that SQLite removes by itself; never the keys themselves."""
+    """Digests of keys, and the row that had each first."""
 
     def __init__(self) -> None:
-        self._file = sqlite3.connect("", isolation_level=None)  # "": temporary, on disk once it grows
-        self._file.execute("PRAGMA journal_mode = OFF")
-        self._file.execute("PRAGMA synchronous = OFF")
-        self._file.execute(
+        self._file = open_scratch(
             "CREATE TABLE seen (key BLOB PRIMARY KEY, n INTEGER NOT NULL, line INTEGER) WITHOUT ROWID"
         )
 
@@ -44,9 +39,9 @@ class SeenKeys:
 
         `key` is told from others by its `repr`.
         """
-        digest = blake2b(repr(key).encode(errors="backslashreplace"), digest_size=DIGEST_BYTES).digest()
-        added = self._file.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (digest, n, line))
+        name = digest(key)
+        added = self._file.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (name, n, line))
         if added.rowcount:
             return None
-        row = self._file.execute("SELECT n, line FROM seen WHERE key = ?", (digest,)).fetchone()
+        row = self._file.execute("SELECT n, line FROM seen WHERE key = ?", (name,)).fetchone()
         return First(n=row[0], line=row[1])

@@ -30,8 +30,8 @@ from bulkops.journal import Entry, Journal, Kind
 from bulkops.lane import Lane, Work
 from bulkops.progress import Stop
 from bulkops.record import Scalar
-from bulkops.retry import RetryBudget, next_wait
-from bulkops.targets.base import Target
+from bulkops.retry import LOCK_TRIES, RetryBudget, next_wait
+from bulkops.targets.base import SPENT, Target
 
 BREAKER = 20  # failures in a row, without one success, after which the run stops
 
@@ -50,14 +50,15 @@ class Quota:
 
     writes_left: int | None = None
     calls: int | None = None  # in all, reads included
+    reads_before: int = 0  # of the target, before this run
     sent: int = 0  # writes, this run
 
     def refusal(self, target: Target) -> str | None:
         """Why not one more write may be sent."""
         if self.writes_left == 0:
             return "the number of writes asked for (--stop-after) was sent"
-        if self.calls is not None and self.calls <= target.calls.read + self.sent:
-            return "the number of calls allowed (--max-calls) was made"
+        if self.calls is not None and self.calls <= target.calls.read - self.reads_before + self.sent:
+            return SPENT
         return None
 
     def take(self) -> None:
@@ -151,18 +152,27 @@ class Sender:
             lane.wake_armer.clear()
             works = [] if self._is_shut(lane) else lane.to_arm(self._room())
             if works:
-                await self._journal.intent([work.change.n for work in works])
+                await self._intend(lane, works)
                 lane.arm(works)
             else:
                 self._end_at_quota()
+                self._tried()  # what was armed meanwhile may stand before a closed lane
                 await lane.wake_armer.wait()
+
+    async def _intend(self, lane: Lane, works: list[Work]) -> None:
+        try:
+            await self._journal.intent([work.change.n for work in works])
+        except asyncio.CancelledError:
+            lane.armed.extend(works)  # they may become durable all the same: to be withdrawn
+            raise
 
     def _room(self) -> int | None:
         """How many more intents make sense: none that this run may not send."""
         room = self._quota.room()
         if room is None:
             return None
-        return max(0, room - sum(len(lane.armed) + lane.later for lane in self._lanes.values()))
+        lanes = [lane for lane in self._lanes.values() if lane.closed is None]
+        return max(0, room - sum(len(lane.armed) + lane.later for lane in lanes))
 
     async def _send(self, lane: Lane) -> None:
         while True:
@@ -195,6 +205,7 @@ class Sender:
             self._on_error(lane, work, error)
         else:
             lane.has_answered = True
+            lane.closed = None  # what closed it came from something in between
             self._failures = 0
             self._conclude(work, Kind.APPLIED, record_id=record_id)
         finally:
@@ -229,6 +240,7 @@ class Sender:
                 self._again(lane, work, error)
             case LockedError():
                 self._fail(error)
+                work.locks += 1
                 self._again(lane, work, error)
             case NoRouteError():
                 self._no_route(lane, work, error)
@@ -244,7 +256,8 @@ class Sender:
         """Refused before commit: the same request, a little later, holding neither slot nor token."""
         if not self._budget.allows(error):
             self._stop(f"too many calls had to be sent again, the last because of: {error}")
-        wait_s = next_wait(work.tries, error, rng=self._rng)
+        attempt = work.locks if isinstance(error, LockedError) else work.tries
+        wait_s = next_wait(attempt, error, rng=self._rng)
         if wait_s is None:
             self._conclude(work, Kind.REJECTED, reason=f"{error} (tried {work.tries} times)")
             return
@@ -259,12 +272,15 @@ class Sender:
             lane.arm([work])
 
     def _no_route(self, lane: Lane, work: Work, error: NoRouteError) -> None:
-        if lane.has_answered:  # the route exists: the answer came from something in between
+        is_cut_off = self._failures >= LOCK_TRIES  # of whatever row: it is not this one's fault
+        if lane.has_answered and not is_cut_off:  # the answer came from something in between
             self._fail(error)
+            work.locks += 1
             self._again(lane, work, LockedError(str(error), status=error.status))
         else:
             lane.armed.appendleft(work)
             lane.closed = f"{lane.entity} cannot be written: {error}"
+            self.wake()  # its share of what may still be sent is the others'
 
     def _refused(self, work: Work, error: CallError) -> None:
         action = work.change.action
@@ -273,14 +289,14 @@ class Sender:
                 self._conclude(work, Kind.APPLIED, record_id=work.change.id)
             else:
                 self._conclude(work, Kind.UNCHANGED, record_id=work.change.id, reason="it was gone already")
-        elif isinstance(error, RejectedError) and not error.known and action is Action.CREATE:
+        elif isinstance(error, RejectedError) and not error.known:
             self._look_once(work, error)
         else:
             self._conclude(work, Kind.REJECTED, reason=str(error))
 
     def _look_once(self, work: Work, error: RejectedError) -> None:
-        """A text that nobody knows refused a create: believed once the record is seen not to be there."""
-        if work.change.key:
+        """A text that nobody knows refused it: believed once its effect is seen not to be there."""
+        if work.change.key or work.change.action is not Action.CREATE:
             work.refusal = str(error)
             self._doubt(work)
         else:

@@ -17,14 +17,16 @@ from enum import Enum
 import anyio
 
 from bulkops.change import Action, Change, equal
-from bulkops.errors import CallError, NotSentError, StopError
+from bulkops.errors import CallError, NotSentError, RefusedError, StopError
 from bulkops.lane import Work
 from bulkops.progress import Stop
-from bulkops.references import find_by_key, key_of
+from bulkops.references import can_be_asked_for, find_by_key, key_of
 from bulkops.schema import Entity
 from bulkops.targets.base import RecordData, Target
 
 ASK_AGAIN_S = 30.0  # after a look that failed
+_LOST_CREATE = "the answer to its create was lost"
+LOOKS = 10  # failed ones in a row, after which the run stops
 
 
 class Seen(Enum):
@@ -51,6 +53,7 @@ class Doubts:
         self._target = target
         self._judge = judge
         self._works: list[Work] = []
+        self._failures = 0  # looks in a row
         self._added = asyncio.Event()
 
     def __len__(self) -> int:
@@ -82,15 +85,23 @@ class Doubts:
         asked_at = time.monotonic()
         try:
             verdicts = await look(self._target, [work.change for work in due])
-        except (NotSentError, StopError) as error:
+        except (NotSentError, StopError, RefusedError) as error:
             stop(str(error))
-        except CallError:
-            for work in due:
-                work.ask_at = asked_at + ASK_AGAIN_S
+        except CallError as error:
+            self._failed(due, error, asked_at, stop)
         else:
-            self._works = [work for work in self._works if work not in due]
+            self._failures = 0
+            looked_at = set(due)
+            self._works = [work for work in self._works if work not in looked_at]
             for work in due:
                 self._take(work, verdicts[work.change.n], asked_at)
+
+    def _failed(self, due: Sequence[Work], error: CallError, asked_at: float, stop: Stop) -> None:
+        self._failures += 1
+        if self._failures >= LOOKS:
+            stop(f"{len(self._works)} writes are in doubt and cannot be looked up: {error}")
+        for work in due:
+            work.ask_at = asked_at + ASK_AGAIN_S
 
     def _take(self, work: Work, verdict: Verdict, asked_at: float) -> None:
         if verdict.seen is Seen.ABSENT and asked_at < work.absent_at:  # it may still land
@@ -131,14 +142,19 @@ async def _look_for_creates(
 ) -> dict[int, Verdict]:
     if not match:
         reason = (
-            "the answer to its create was lost and the step has no `match` to find it by: "
+            f"{_LOST_CREATE} and the step has no `match` to find it by: "
             f"look in {entity} and settle it with `bulkops resolve`"
         )
         return {change.n: Verdict(seen=Seen.UNKNOWABLE, reason=reason) for change in changes}
     shape = await target.describe(entity)
     keys = {change.n: key_of(change.key[name] for name in match) for change in changes}
     found = await find_by_key(target, shape, match, [tuple(c.key[name] for name in match) for c in changes])
-    return {n: _verdict_on_create(entity, found.get(key, ())) for n, key in keys.items()}
+    return {
+        change.n: _verdict_on_create(entity, found.get(keys[change.n], ()))
+        if can_be_asked_for(shape, change.key)
+        else Verdict(seen=Seen.UNKNOWABLE, reason=f"{_LOST_CREATE} and {entity} cannot be asked for its key")
+        for change in changes
+    }
 
 
 def _verdict_on_create(entity: str, records: Iterable[RecordData]) -> Verdict:
@@ -147,7 +163,7 @@ def _verdict_on_create(entity: str, records: Iterable[RecordData]) -> Verdict:
         return Verdict(seen=Seen.ABSENT)
     if len(ids) == 1:
         return Verdict(seen=Seen.DONE, id=ids[0])
-    reason = f"the answer to its create was lost and {entity} {_listed(ids)} all have its key"
+    reason = f"{_LOST_CREATE} and {entity} {_listed(ids)} all have its key"
     return Verdict(seen=Seen.AMBIGUOUS, reason=reason)
 
 

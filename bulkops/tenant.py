@@ -6,12 +6,11 @@ this machine only. Nothing here sends anything: which URLs may ever see credenti
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -29,6 +28,7 @@ from pydantic_core import ErrorDetails
 
 from bulkops.errors import Fault, TenantError
 from bulkops.secret import Secret
+from bulkops.wording import nearest
 
 CONFIG_NAME = "bulkops.toml"
 VENDOR_DOMAIN = "autotask.net"
@@ -208,7 +208,7 @@ def pick_tenant(tenants: Mapping[str, Tenant], name: str | None, path: Path) -> 
         raise TenantError(f"{path}: it has several tenants ({known}). Say which with --tenant")
     if name not in tenants:
         raise TenantError(
-            f"{path}: there is no tenant {name!r}{_meant(name, list(tenants))}. It knows: {known}"
+            f"{path}: there is no tenant {name!r}{_meant(name, tenants)}. It knows: {known}"
         )
     return tenants[name]
 
@@ -289,6 +289,6 @@ def _keys_of(table: tuple[str, ...]) -> list[str]:
     return [name for name in model.model_fields if name != "name"]
 
 
-def _meant(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f", did you mean {close[0]!r}?" if close else ""
+def _meant(word: str, known: Iterable[str]) -> str:
+    near = nearest(word, known)
+    return f", did you mean {near!r}?" if near else ""

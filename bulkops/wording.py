@@ -1,9 +1,15 @@
-"""The phrases that messages share: what was meant, what there is, what somebody wrote."""
+"""The phrases that messages share: what was meant, what there is, what somebody wrote. Pure."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bulkops.schema import Entity
+
+TENANT_COUNTS = "The shipped catalog says otherwise, but this tenant's own metadata is what counts"
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -17,6 +23,23 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """A question with the nearest choice, or nothing."""
     near = nearest(word, choices)
     return f"Did you mean `{near}`?" if near else ""
+
+
+def field_hint(entity: Entity, name: str, *, as_key: bool = False) -> str:
+    """What to do about a name that is no field of `entity`: the field that may have been meant.
+
+    `as_key`: where a job names user-defined fields with their prefix, in `match` and `lookup`.
+    """
+    meant = entity.meant(name)
+    if meant is None:
+        return f"`bulkops describe {entity.name}` lists them"
+    is_udf_asked = name.casefold().startswith("udf:")
+    if name.casefold()[4 * is_udf_asked :] == meant.soap_name.casefold():
+        return f"That is the older API's name; here it is `{meant.name}`"
+    if as_key:
+        return f"Did you mean `{meant.name}`?"
+    place = "" if is_udf_asked == meant.is_udf else ", under `udf`" if meant.is_udf else ", under `fields`"
+    return f"Did you mean `{meant.name.removeprefix('udf:')}`{place}?"
 
 
 def listed(words: Sequence[str], joint: str = "or") -> str:

@@ -12,7 +12,7 @@ from bulkops.errors import Fault
 from bulkops.job.model import FieldSpec, Job, Step, StepAction
 from bulkops.job.yamlfile import position
 from bulkops.schema import Entity
-from bulkops.wording import did_you_mean, listed, shown
+from bulkops.wording import field_hint, listed, shown
 
 FindEntity: TypeAlias = Callable[[str], Entity | None]
 Suggest: TypeAlias = Callable[[str], list[str]]
@@ -36,9 +36,22 @@ def _check_step(step: Step, find_entity: FindEntity, suggest: Suggest) -> Iterat
         return
     yield from _check_action(step, entity)
     yield from _check_match(step, entity)
+    for name, spec, wanted in _lookups(step, entity):
+        yield from _check_lookup(name, spec, wanted, find_entity, suggest)
+
+
+def _lookups(step: Step, entity: Entity) -> Iterator[tuple[str, FieldSpec, str]]:
+    """The fields that are looked up and the entities to look in, "" where none is named.
+
+    Of a field that does not exist the mapping tells.
+    """
     for name, spec in step.specs().items():
-        if spec.lookup:
-            yield from _check_lookup(name, spec, entity, find_entity, suggest)
+        field = entity.find(name)
+        is_known = field is not None or (name.startswith("udf:") and not entity.is_live)
+        if spec.lookup and (is_known or spec.entity):
+            yield name, spec, spec.entity or (field.reference if field else "")
+    if step.impersonate is not None and step.impersonate.lookup:
+        yield "impersonate", step.impersonate, step.impersonate.entity or "Resources"
 
 
 def _unknown_entity(where: str, name: str, suggest: Suggest) -> Fault:
@@ -64,20 +77,21 @@ def _check_match(step: Step, entity: Entity) -> Iterator[Fault]:
         message = f"{entity.name} cannot be queried, so no record can be matched"
         yield Fault(where=step.where("match"), message=message)
         return
+    mapped = {name.casefold() for name in step.specs()}
     for name in step.match:
+        if name.casefold() in mapped and entity.find(name) is None:
+            continue  # of a mapped field that does not exist the mapping tells
         yield from _check_comparable(name, entity, step.where("match"), "match")
 
 
 def _check_lookup(
-    name: str, spec: FieldSpec, entity: Entity, find_entity: FindEntity, suggest: Suggest
+    name: str, spec: FieldSpec, wanted: str, find_entity: FindEntity, suggest: Suggest
 ) -> Iterator[Fault]:
-    field = entity.find(name)
-    wanted = spec.entity or (field.reference if field else "")
+    """`wanted` is the entity to look in, "" where neither the field nor the job names one."""
     if not wanted:
-        if field is not None or name.startswith("udf:"):
-            hint = "Name the entity to look in: `entity: …`."
-            yield Fault(where=spec.where, message=f"{shown(name)} refers to no entity", hint=hint)
-        return  # of an unknown field the mapping tells
+        hint = "Name the entity to look in: `entity: …`."
+        yield Fault(where=spec.where, message=f"{shown(name)} refers to no entity", hint=hint)
+        return
     target = find_entity(wanted)
     if target is None:
         yield _unknown_entity(spec.where, wanted, suggest)
@@ -100,15 +114,7 @@ def _check_comparable(name: str, entity: Entity, where: str, key: str) -> Iterat
                 yield Fault(where=where, message=message)
             return  # which ones there are is known to the tenant only
         message = f"{entity.name} has no field {shown(name)}, which `{key}` names"
-        yield Fault(where=where, message=message, hint=_near_field(name, entity))
+        yield Fault(where=where, message=message, hint=field_hint(entity, name, as_key=True))
     elif not field.is_queryable:
         message = f"{entity.name}.{field.name} cannot be queried, so `{key}` cannot name it"
         yield Fault(where=where, message=message, hint=f"`bulkops describe {entity.name}` shows what can be.")
-
-
-def _near_field(name: str, entity: Entity) -> str:
-    """The older API's names come first: people know them from templates and scripts."""
-    for field in entity.fields.values():
-        if field.soap_name and field.soap_name.casefold() == name.casefold():
-            return f"In the REST API it is `{field.name}`."
-    return did_you_mean(name, entity.fields) or f"`bulkops describe {entity.name}` lists them."

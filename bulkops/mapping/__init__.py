@@ -8,68 +8,17 @@ error of a row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bulkops.errors import Fault, JobError
 from bulkops.job.model import Empty, FieldSpec, Step, StepAction
-from bulkops.mapping.fieldmap import NOTHING, Columns, FieldMap, Nothing, field_map, nearest
-from bulkops.record import Record, Row, RowError, Value
+from bulkops.mapping.fieldmap import NOTHING, About, Columns, FieldMap, Nothing, field_map
+from bulkops.mapping.mapper import IMPERSONATE, Filled, Mapper, chosen
+from bulkops.record import RowError, Value
 from bulkops.schema import Entity, Field, FieldType
+from bulkops.wording import TENANT_COUNTS, field_hint, listed
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Filled:
-    """A field, the way to its value, and what stands where the row says nothing."""
-
-    way: FieldMap
-    nothing: Value | Nothing | RowError
-
-
-class Mapper:
-    """The compiled mapping of one step. `fields` are the names a record can hold."""
-
-    def __init__(self, filled: Sequence[_Filled], columns: int) -> None:
-        self.fields = tuple(item.way.name for item in filled)
-        self._filled = tuple((item, item.way.name, item.way.make) for item in filled)
-        self._columns = columns
-
-    def map(self, row: Row) -> Record | tuple[RowError, ...]:
-        """The record of a row, or every error in it. Never raises, whatever the cells hold."""
-        cells = row.cells
-        if row.fault or len(cells) != self._columns:
-            return (RowError(message=row.fault or self._wrong_count(row)),)
-        values: dict[str, Value] = {}
-        errors: list[RowError] = []
-        for item, name, make in self._filled:
-            try:
-                value = make(cells, values)
-            except ValueError as error:
-                errors.append(_row_error(item.way, cells, str(error)))
-                continue
-            if value is NOTHING:
-                _put_nothing(item, values, errors)
-            else:
-                values[name] = value
-        return tuple(errors) if errors else Record(values=values)
-
-    def _wrong_count(self, row: Row) -> str:
-        place = f"line {row.line}" if row.line is not None else "the row"
-        return f"{place} has {len(row.cells)} cells, the header has {self._columns}"
-
-
-def _put_nothing(item: _Filled, values: dict[str, Value], errors: list[RowError]) -> None:
-    if isinstance(item.nothing, RowError):
-        errors.append(item.nothing)
-    elif item.nothing is not NOTHING:
-        values[item.way.name] = item.nothing
-
-
-def _row_error(way: FieldMap, cells: tuple[str, ...], message: str) -> RowError:
-    shown = None if way.cell is None else cells[way.cell]
-    column = ", ".join(way.columns)
-    return RowError(
-        message=message if column else f"{way.name}: {message}", column=column, value=shown, field=way.name
-    )
+__all__ = ["Mapper", "chosen", "compile_mapping"]
 
 
 def compile_mapping(

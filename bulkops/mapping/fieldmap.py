@@ -6,7 +6,6 @@ with a sentence, raised by the function and made a row error by the mapper.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,11 +14,12 @@ from typing import Final, TypeAlias
 from bulkops.errors import Fault
 from bulkops.job.model import FieldSpec, Inactive
 from bulkops.mapping.dates import date_converter, zone_named
-from bulkops.mapping.picklists import Picklist, known_texts
+from bulkops.mapping.picklists import InactiveError, Picklist, known_texts
 from bulkops.mapping.templates import Template
 from bulkops.mapping.values import Convert, is_flag, plain_converter, sendable
-from bulkops.record import FromStep, Lookup, Value
+from bulkops.record import Choice, FromStep, Lookup, RowError, Value
 from bulkops.schema import Field, FieldType
+from bulkops.wording import nearest
 
 Cells: TypeAlias = tuple[str, ...]
 
@@ -32,9 +32,10 @@ class Nothing(Enum):
 
 NOTHING: Final = Nothing.NOTHING
 Values: TypeAlias = Mapping[str, Value]
-Make: TypeAlias = Callable[[Cells, Values], Value | Nothing]
+Made: TypeAlias = Value | Nothing | Choice
+Make: TypeAlias = Callable[[Cells, Values], Made]
 Read: TypeAlias = Callable[[Cells], str | None]
-Fill: TypeAlias = Callable[[str, Values], Value | Nothing]
+Fill: TypeAlias = Callable[[str, Values], Made]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,41 +86,54 @@ class Columns:
         return [name for name in dict.fromkeys(self.names) if name not in done]
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """The choice most like `word`, case ignored, or nothing."""
-    folded = {choice.casefold(): choice for choice in choices}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1)
-    return folded[near[0]] if near else ""
-
-
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return ", ".join(f"`{name}`" for name in names[:20]) + more
 
 
-def field_map(
-    shape: Field, spec: FieldSpec, columns: Columns, *, is_live: bool, faults: list[Fault]
-) -> FieldMap | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What is known of a field beside its spec."""
+
+    shape: Field
+    parent: Field | None = None  # inside whose value a dependent picklist is chosen
+    shipped: Field | None = None  # what the catalog says, where the tenant has spoken
+    is_live: bool
+    creates_only: bool = False
+    is_key: bool = False
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether a choice can wait for the record that the row meets: its parent's value stands there."""
+        parent = self.parent
+        return not (self.creates_only or self.is_key) and parent is not None and parent.is_queryable
+
+
+def field_map(about: About, spec: FieldSpec, columns: Columns, *, faults: list[Fault]) -> FieldMap | None:
     """The way from cells to this field. None, and faults added, where the spec makes no sense.
 
     Every column that the spec names counts as used either way.
     """
     before = len(faults)
-    maker = _Maker(shape, spec, columns, is_live=is_live, faults=faults)
-    made = maker.field_map()
+    made = _Maker(about, spec, columns, faults=faults).field_map()
     return made if len(faults) == before else None
 
 
 class _Maker:
-    def __init__(
-        self, shape: Field, spec: FieldSpec, columns: Columns, *, is_live: bool, faults: list[Fault]
-    ) -> None:
-        self.shape, self.spec, self.columns, self.faults = shape, spec, columns, faults
+    def __init__(self, about: About, spec: FieldSpec, columns: Columns, *, faults: list[Fault]) -> None:
+        self.about, self.shape = about, about.shape
+        self.spec, self.columns, self.faults = spec, columns, faults
         self.is_reference = bool(spec.lookup or spec.from_)
+        self.allows_inactive = spec.inactive is Inactive.ALLOW
         self.picklist: Picklist | None = None
-        if shape.picklist is not None and not self.is_reference:
-            allow = spec.inactive is Inactive.ALLOW
-            self.picklist = Picklist(shape, is_live=is_live, allow_inactive=allow)
+        if self.shape.picklist is not None and not self.is_reference:
+            self.picklist = Picklist(
+                self.shape,
+                is_live=about.is_live,
+                allow_inactive=self.allows_inactive,
+                parent=about.parent,
+                shipped=about.shipped,
+            )
         self.parent = self.picklist.depends if self.picklist else ""
 
     def fault(self, message: str, hint: str = "") -> None:
@@ -148,6 +162,9 @@ class _Maker:
         elif spec.timezone and shape.is_date_only:
             message = f"{shape.name} holds a calendar date without a time, which no `timezone` can move"
             self.fault(message, "Take `timezone` out")
+        if spec.inactive is not None and shape.picklist is None and not spec.lookup and self.about.is_live:
+            message = f"{shape.name} is {_kind(shape)}: `inactive` makes no sense"
+            self.fault(message, "It goes with picklists, and with `lookup`")
         if spec.number and not is_number:
             self.fault(f"{shape.name} is no number but {_kind(shape)}: `number` makes no sense")
         if self.is_reference and not shape.type.is_whole:
@@ -183,15 +200,31 @@ class _Maker:
         return _alone(self._converter())
 
     def _choose(self, picklist: Picklist) -> Fill:
-        parent = self.parent
-        if not parent:
-            find = picklist.find
-            return lambda text, _: find(text)
-        return lambda text, values: picklist.find(text, _parent_text(values.get(parent)))
+        name = self.parent
+        if not name:
+            return lambda text, _: picklist.find(text)
+        can_wait = self.about.can_wait
+        unsaid = "" if self.about.creates_only else None  # what a new record holds there, if nobody says it
+
+        def choose(text: str, values: Values) -> Made:
+            if name in values:
+                return picklist.find(text, _parent_text(values[name]))
+            if not can_wait:
+                return picklist.find(text, unsaid)
+            picklist.check(text)
+            return Choice(
+                parent=name,
+                choose=lambda parent: picklist.find(text, _parent_text(parent)),
+                about=RowError(message=""),
+            )
+
+        return choose
 
     def _converter(self, *, by_format: bool = True) -> Convert:
         if self.shape.type is not FieldType.DATETIME:
-            return plain_converter(self.shape, self.spec.number)
+            shipped = self.about.shipped
+            length = shipped.length if shipped else self.shape.length
+            return plain_converter(self.shape, self.spec.number, shipped_length=length)
         zone = None
         try:
             zone = zone_named(self.spec.timezone) if self.spec.timezone else None
@@ -206,7 +239,7 @@ class _Maker:
             return fill
         iso = _alone(self._converter(by_format=False))
 
-        def either(text: str, values: Values) -> Value | Nothing:
+        def either(text: str, values: Values) -> Made:
             try:
                 return fill(text, values)
             except ValueError:
@@ -221,9 +254,10 @@ class _Maker:
         """
         if text is None or not text.strip():
             return lambda cells, values: NOTHING
-        if self.parent:
-            return lambda cells, values: fill(text, values)
         try:
+            if self.picklist and self.parent:
+                self.picklist.check(text)
+                return lambda cells, values: fill(text, values)
             value = fill(text, {})
         except ValueError as error:
             self.fault(f"{self.shape.name}: '{text}' {error}")
@@ -257,7 +291,7 @@ class _Maker:
         for text, make in made.items():
             folded.setdefault(text.casefold(), []).append(make)
 
-        def find(text: str, values: Values) -> Value | Nothing:
+        def find(text: str, values: Values) -> Made:
             key = text.strip()
             make = made.get(key)
             if make is None:
@@ -276,7 +310,7 @@ class _Maker:
         at = [n for n in cells if n is not None]
         names, missing, refer = self.spec.columns, self.columns.missing, self._refer()
 
-        def make(cells: Cells, _: Values) -> Value | Nothing:
+        def make(cells: Cells, _: Values) -> Made:
             key = tuple(cells[n].strip() for n in at)
             absent = [name for name, text in zip(names, key, strict=True) if text in missing]
             if len(absent) == len(key):
@@ -295,8 +329,10 @@ class _Maker:
         if spec.from_:
             step = spec.from_
             return lambda key: FromStep(step=step, key=key, column=column)
-        entity, fields = spec.entity or self.shape.reference, spec.lookup
-        return lambda key: Lookup(entity=entity, fields=fields, values=key, column=column)
+        entity, fields, allows = spec.entity or self.shape.reference, spec.lookup, self.allows_inactive
+        return lambda key: Lookup(
+            entity=entity, fields=fields, values=key, column=column, allows_inactive=allows
+        )
 
 
 def _kind(shape: Field) -> str:
@@ -320,7 +356,7 @@ def _cell_reader(cell: int, missing: frozenset[str]) -> Read:
 
 
 def _made(read: Read, fill: Fill, default: Make) -> Make:
-    def make(cells: Cells, values: Values) -> Value | Nothing:
+    def make(cells: Cells, values: Values) -> Made:
         text = read(cells)
         value = NOTHING if text is None else fill(text, values)
         return default(cells, values) if value is NOTHING else value
@@ -331,16 +367,24 @@ def _made(read: Read, fill: Fill, default: Make) -> Make:
 def _showing(fill: Fill) -> Fill:
     """What a template made stands in no cell, so its errors show it."""
 
-    def filled(text: str, values: Values) -> Value | Nothing:
+    def filled(text: str, values: Values) -> Made:
         try:
             return fill(text, values)
+        except InactiveError as error:
+            raise InactiveError(_of_template(text, error), error.value) from None
         except ValueError as error:
-            shown = text if len(text) <= 60 else text[:57] + "..."
-            raise ValueError(f"{shown!r}, made by the template, {error}") from None
+            raise ValueError(_of_template(text, error)) from None
 
     return filled
 
 
+def _of_template(text: str, error: ValueError) -> str:
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return f"{shown!r}, made by the template, {error}"
+
+
 def _parent_text(value: Value) -> str | None:
-    """The parent's value as picklist metadata spells it; None where it is not known here."""
+    """The parent's value as picklist metadata spells it, "" where there is none; None where nobody knows."""
+    if value is None:
+        return ""
     return str(value) if isinstance(value, int | float | str) else None

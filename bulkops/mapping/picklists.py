@@ -1,37 +1,57 @@
 """Picklist text to picklist value: labels, text values and numbers, inside the parent's value. Pure.
 
-Metadata gives values as text and records hold the number; a list of a user-defined field holds the text.
+Metadata gives values as text and records hold the number; a list of a user-defined field holds the item's
+own text (UserdefinedFieldsUDFs.htm and live reports).
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from bulkops.mapping.values import sendable
 from bulkops.record import Scalar
 from bulkops.schema import Field, FieldType, PicklistValue
+from bulkops.wording import nearest
 
 _NUMBER = re.compile(r"-?[0-9]+").fullmatch
 _WHOLE_WRITTEN_AS_FRACTION = re.compile(r"(-?[0-9]+)\.0+").fullmatch
 _SHOWN = 10
 
 
+class InactiveError(ValueError):
+    """What is meant is known, and no longer in use: `value` is it."""
+
+    def __init__(self, message: str, value: Scalar) -> None:
+        super().__init__(message)
+        self.value = value
+
+
 class Picklist:
     """What may be chosen in one field.
 
     Offline (`is_live` false) the tenant's own values are not known, so a text that is not found passes:
-    a number as a number, a label as it stands.
+    a number as a number, a label as it stands. `parent` is the field inside whose value this one is chosen;
+    `shipped` is what the catalog says of this one, where the tenant has spoken.
     """
 
-    def __init__(self, field: Field, *, is_live: bool, allow_inactive: bool = False) -> None:
+    def __init__(
+        self,
+        field: Field,
+        *,
+        is_live: bool,
+        allow_inactive: bool = False,
+        parent: Field | None = None,
+        shipped: Field | None = None,
+    ) -> None:
         self._field = field
         self._is_live = is_live
         self._allow_inactive = allow_inactive
         self._values = field.picklist or ()
         self._exact = _index(self._values, str.strip)
-        self._folded = _index(self._values, lambda text: text.strip().casefold())
+        self._folded = _index(self._values, _fold)
+        self._labels = {item.value: item.label for item in (parent.picklist if parent else None) or ()}
+        self._shipped = _index((shipped.picklist if shipped else None) or (), _fold)
         self._known: dict[tuple[str, str | None], Scalar] = {}
 
     @property
@@ -39,10 +59,17 @@ class Picklist:
         """The name of the parent field, or nothing."""
         return self._field.picklist_parent if any(value.parent for value in self._values) else ""
 
-    def find(self, text: str, parent: str | None = None) -> Scalar:
-        """The value for `text`; `parent` is the parent field's value as text, None where it is not known.
+    def check(self, text: str) -> None:
+        """Raises ValueError where `text` is a value under no parent at all."""
+        if self._is_live and self._values and not self._named(text.strip()):
+            raise ValueError(self._unknown(text.strip(), None, ()))
 
-        Raises ValueError: unknown (naming some that are known), inactive, several.
+    def find(self, text: str, parent: str | None = None) -> Scalar:
+        """The value for `text`; `parent` is the parent field's value as text, "" where it holds nothing,
+        None where it is not known.
+
+        Raises ValueError: unknown (naming some that are known), under another parent, several;
+        InactiveError.
         """
         key = (text, parent)
         if key not in self._known:
@@ -54,16 +81,17 @@ class Picklist:
 
     def _find(self, text: str, parent: str | None) -> Scalar:
         named = self._named(text)
-        inside = [value for value in named if not parent or not value.parent or value.parent == parent]
+        inside = [value for value in named if _stands_under(value, parent)]
         active = [value for value in inside if value.is_active] or (inside if self._allow_inactive else [])
         if len({value.value for value in active}) > 1:
             raise ValueError(self._several(active, parent))
         if active:
-            return self._typed(active[0].value)
+            return self._typed(active[0])
         if inside:
-            raise ValueError(
-                f"is inactive in {self._field.name}; set `inactive: allow` to send it all the same"
-            )
+            message = f"is inactive in {self._field.name}; set `inactive: allow` to send it all the same"
+            if len({value.value for value in inside}) > 1:
+                raise ValueError(message)
+            raise InactiveError(message, self._typed(inside[0]))
         if self._is_live and self._values:
             raise ValueError(self._unknown(text, parent, named))
         return self._unlisted(text)
@@ -80,9 +108,12 @@ class Picklist:
             return int(text)
         if self._is_live and self._field.type.is_whole:
             raise ValueError(f"is no number, and {self._field.name} has no values in this tenant")
-        return self._typed(sendable(text))
+        return self._value(sendable(text))
 
-    def _typed(self, value: str) -> Scalar:
+    def _typed(self, found: PicklistValue) -> Scalar:
+        return found.label or found.value if self._field.is_udf else self._value(found.value)
+
+    def _value(self, value: str) -> Scalar:
         if self._field.type is FieldType.BOOLEAN:
             return {"1": True, "true": True, "0": False, "false": False}.get(value.lower(), value)
         return int(value) if self._field.type.is_whole and _NUMBER(value) and len(value) < 19 else value
@@ -93,23 +124,42 @@ class Picklist:
         hint = f". Map {self._field.picklist_parent} too: it tells which is meant" if needs_parent else ""
         return f"can be several values of {self._field.name}: {shown}{hint}"
 
-    def _unknown(self, text: str, parent: str | None, elsewhere: list[PicklistValue]) -> str:
-        values = [
-            v for v in self._values if v.is_active and (not parent or not v.parent or v.parent == parent)
-        ]
-        place = f" where {self.depends} is {parent}" if parent and self.depends else ""
-        start = f"is no value of {self._field.name}{place}"
-        return f"{start}. {known_texts(text if not elsewhere else '', [value.label for value in values])}"
+    def _unknown(self, text: str, parent: str | None, elsewhere: Sequence[PicklistValue]) -> str:
+        known = [value.label for value in self._values if value.is_active and _stands_under(value, parent)]
+        start = f"is no value of {self._field.name}"
+        if not elsewhere and _fold(text) in self._shipped:
+            start += " in this tenant, though the shipped catalog has it"
+        if not self.depends or parent is None:
+            return f"{start}. {known_texts(text, known)}"
+        start += f" where {self.depends} is {self._shown(parent)}"
+        if elsewhere:
+            above = dict.fromkeys(self._shown(value.parent) for value in elsewhere)
+            start += f", only where it is {' or '.join(above)}"
+        known_here = known_texts("" if elsewhere else text, known)
+        return f"{start}. {known_here}" if known else start
+
+    def _shown(self, parent: str) -> str:
+        """The parent's value, with its label where that is known."""
+        label = self._labels.get(parent, "")
+        return f"{label} ({parent})" if label else parent or "empty"
+
+
+def _stands_under(value: PicklistValue, parent: str | None) -> bool:
+    """Whether the value may be chosen where its parent field holds `parent`."""
+    return parent is None or not value.parent or value.parent == parent
 
 
 def known_texts(text: str, known: Iterable[str]) -> str:
     """A sentence that names some of the known texts, the one nearest to `text` first."""
     names = [name for name in dict.fromkeys(known) if name]
-    folded = {name.casefold(): name for name in names}
-    near = difflib.get_close_matches(text.casefold(), folded, n=1) if text else []
-    start = f"Is it '{folded[near[0]]}'? " if near else ""
+    near = nearest(text, names)
+    start = f"Is it '{near}'? " if near else ""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{start}Known: {', '.join(names[:_SHOWN])}{more}" if names else "None is known"
+
+
+def _fold(text: str) -> str:
+    return text.strip().casefold()
 
 
 def _index(values: Iterable[PicklistValue], key: Callable[[str], str]) -> dict[str, list[PicklistValue]]:

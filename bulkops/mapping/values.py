@@ -27,8 +27,11 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 _SPACES = str.maketrans({"\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ", "\N{THIN SPACE}": " "})
 
 
-def plain_converter(field: Field, number: NumberSpec | None) -> Convert:
-    """The converter of a field that holds neither a picklist nor a date."""
+def plain_converter(field: Field, number: NumberSpec | None, *, shipped_length: int = 0) -> Convert:
+    """The converter of a field that holds neither a picklist nor a date.
+
+    `shipped_length` is what the catalog says, where the tenant has spoken.
+    """
     clean = _number_cleaner(number)
     if is_flag(field):
         return _flag
@@ -38,7 +41,7 @@ def plain_converter(field: Field, number: NumberSpec | None) -> Convert:
         return _fraction_converter(clean)
     if field.type is FieldType.BOOLEAN:
         return _boolean
-    return _base64 if field.type is FieldType.BYTES else text_converter(field.length)
+    return _base64 if field.type is FieldType.BYTES else text_converter(field.length, shipped_length)
 
 
 def is_flag(field: Field) -> bool:
@@ -46,21 +49,22 @@ def is_flag(field: Field) -> bool:
     return field.type.is_whole and field.picklist is None and _FLAG_NAME(field.name) is not None
 
 
-def text_converter(length: int) -> Convert:
+def text_converter(length: int, shipped_length: int = 0) -> Convert:
     """Text as it stands in the source, to the letter, spaces at its ends included; `length` 0: any."""
 
     def convert(text: str) -> Scalar:
         if length and len(text) > length:
-            raise ValueError(_too_long(text, length))
+            raise ValueError(_too_long(text, length, shipped_length))
         return sendable(text)
 
     return convert
 
 
-def _too_long(text: str, length: int) -> str:
+def _too_long(text: str, length: int, shipped_length: int) -> str:
     blanks = len(text) - len(text.strip())
     more = f" ({blanks} of them blanks at its ends)" if blanks else ""
-    return f"has {len(text)} characters{more}, the field takes {length}"
+    said = f" in this tenant (the shipped catalog says {shipped_length})" if shipped_length > length else ""
+    return f"has {len(text)} characters{more}, the field takes {length}{said}"
 
 
 def sendable(text: str) -> str:
@@ -97,7 +101,7 @@ def _fraction_converter(clean: Callable[[str], str]) -> Convert:
         digits = clean(text)
         if _FRACTION(digits) is None:
             raise ValueError(f"is no number{_grouped_hint(text)}")
-        number = float(digits)
+        number = float(digits) + 0.0  # no -0
         if abs(number) >= _EXACT:
             raise ValueError("is too large to be sent without loss (the limit is 9,007,199,254,740,991)")
         return number

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TextIO
 
 from bulkops.cells import RESULT_COLUMNS, SURPLUS, escape_cell
+from bulkops.errors import RefusedError
 from bulkops.plan import Fate, Plan, RowState, StepInfo
+from bulkops.report.workbook import create_private, write_workbook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,16 @@ def write_results(plan: Plan, folder: Path, *, as_workbook: bool = False) -> lis
     """Writes the result files of `plan` below `folder` and returns their paths.
 
     One step: the files stand in `folder`; several: in one folder (or workbook) a step. Mode 0600.
+    RefusedError where they cannot be written, PlanError where the plan cannot be read.
     """
+    try:
+        return _write(plan, folder, as_workbook=as_workbook)
+    except OSError as error:
+        place = error.filename or folder
+        raise RefusedError(f"{place} cannot be written: {error.strerror}. Name another folder") from error
+
+
+def _write(plan: Plan, folder: Path, *, as_workbook: bool) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     steps = plan.header.steps
     written: list[Path] = []
@@ -47,7 +58,7 @@ def write_results(plan: Plan, folder: Path, *, as_workbook: bool = False) -> lis
         after += step.rows
         if as_workbook:
             path = folder / f"{step.name if len(steps) > 1 else 'results'}.xlsx"
-            _write_workbook(columns, own, path)
+            write_workbook(path, columns.header, ((fate.state, _cells(columns, fate)) for fate in own))
             written.append(path)
         else:
             written += _write_csv(columns, own, folder / step.name if len(steps) > 1 else folder)
@@ -73,32 +84,9 @@ def _write_csv(columns: Columns, fates: Iterator[Fate], folder: Path) -> list[Pa
     return list(paths.values())
 
 
-def _write_workbook(columns: Columns, fates: Iterator[Fate], path: Path) -> None:
-    from openpyxl import Workbook
-    from openpyxl.cell import WriteOnlyCell
-
-    book = Workbook(write_only=True)
-    sheets = {state: book.create_sheet(state) for state in RowState}
-    for sheet in sheets.values():
-        sheet.append(columns.header)
-    for fate in fates:
-        sheet = sheets[fate.state]
-        cells = []
-        for text in _cells(columns, fate):
-            cell = WriteOnlyCell(sheet, value=escape_cell(text))
-            cell.data_type = "s"  # text stays text: no formula, no number, no date
-            cells.append(cell)
-        sheet.append(cells)
-    with _create(path) as handle:
-        handle.close()
-    book.save(path)
-
-
 def _create(path: Path) -> TextIO:
-    """A new file with a byte order mark that only its owner can read: it holds customer data."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    return os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="")
+    """A new file with a byte order mark; a spreadsheet takes its text for another encoding otherwise."""
+    return os.fdopen(create_private(path), "w", encoding="utf-8-sig", newline="")
 
 
 def _columns(plan: Plan, step: StepInfo, after: int) -> Columns:

@@ -22,7 +22,7 @@ from aiohttp import web
 from bulkops.simulator import answers, metadata, routes
 from bulkops.simulator.answers import Answer
 from bulkops.simulator.asked import Asked, BodyError, unpacked
-from bulkops.simulator.faults import Do, Fault
+from bulkops.simulator.faults import Call, Do, Fault
 from bulkops.simulator.limits import ThreadKey
 from bulkops.simulator.options import Credentials
 from bulkops.simulator.routes import Found, Kind, Route
@@ -34,6 +34,7 @@ HOST = re.compile(r"[\w.\-]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
 GARBAGE = b"<<< Server Error in '/ATServicesRest' Application >>>\x00{itemId:"
 SETTINGS = (Kind.RECIPIENTS, Kind.RECIPIENT)  # kept beside the records
 UNCOMMITTED = (Do.STATUS, Do.DROP, Do.HTML_404, Do.UNAUTHORIZED, Do.THREAD_LIMIT, Do.HOUR_LIMIT)
+LOCKING = (Call.CREATE, Call.UPDATE, Call.DELETE)
 logger = logging.getLogger(__name__)
 
 
@@ -114,7 +115,7 @@ class Exchange:
         visit.in_flight = run.flights.enter((code, route.entity))
         run.stats.note_in_flight(route.entity, visit.in_flight)
         try:
-            if self._loses_lock(run, request.method, keys):
+            if self._loses_lock(run, route.call(request.method), visit.in_flight):
                 return answers.errors(answers.DEADLOCK_TEXT)
             return await self._perform(visit, request, found, query)
         finally:
@@ -160,7 +161,7 @@ class Exchange:
             return answers.errors(answers.NULL_TEXT)
         if answer.committed is not None and run is self.tenant.run:
             run.stats.committed[answer.committed] += 1
-            if asked.route.kind in SETTINGS or asked.route.entity.startswith("UserDefined"):
+            if asked.route.kind in SETTINGS or asked.route.entity == "Departments":
                 self.tenant.note_definitions()
         return answer
 
@@ -238,9 +239,9 @@ class Exchange:
         switches = self.tenant.switches
         return (switches.tier_half_ms if share < 0.75 else switches.tier_three_quarters_ms) / 1000
 
-    def _loses_lock(self, run: Run, method: str, keys: list[ThreadKey]) -> bool:
+    def _loses_lock(self, run: Run, call: Call, in_flight: int) -> bool:
         chance = self.tenant.switches.lock_failures
-        if chance <= 0 or method == "GET" or all(run.threads.taken(key) < 2 for key in keys):
+        if chance <= 0 or call not in LOCKING or in_flight < 2:
             return False
         return run.rng.random() < chance
 

@@ -61,6 +61,7 @@ SERVICES = (
     "Modules",
     "Version",
     "VersionInformation",
+    "Authenticate",
 )
 
 

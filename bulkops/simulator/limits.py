@@ -137,11 +137,6 @@ class Threads:
             if self.release_s > 0:
                 slot.leaving.append(now + self.release_s)
 
-    def taken(self, key: ThreadKey) -> int:
-        """Slots that are not free, those that are only late included."""
-        slot = self._of(key, self._clock())
-        return slot.active + len(slot.leaving)
-
     def _of(self, key: ThreadKey, now: float) -> _Slots:
         slot = self._slots.get(key)
         if slot is None:

@@ -25,6 +25,7 @@ from bulkops.simulator.store import Store
 FORMAT = 1
 SYNC_S = 1.0
 PRIVATE = 0o600  # it holds whatever was written to the simulator
+BINARY = getattr(os, "O_BINARY", 0)  # Windows
 
 
 class StateFile:
@@ -84,7 +85,7 @@ class StateFile:
         fresh = self.path.with_name(self.path.name + ".new")
         self.close()
         try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | BINARY, PRIVATE)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(_head(store))
                 for name in entries():
@@ -98,8 +99,7 @@ class StateFile:
 
     def follow(self, store: Store) -> None:
         """Appends every change of the store from now on."""
-        flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        self._descriptor = os.open(self.path, flags)
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | BINARY)
         store.listen(self.note)
 
     def note(self, entity: str, row_id: int, row: Stored | None) -> None:

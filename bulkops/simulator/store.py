@@ -41,10 +41,6 @@ class Table(Mapping[int, Row]):
         self._blank: Row = dict.fromkeys(shape.fields) | ({UDFS: None} if shape.has_udfs else {})
         self._likely_indexed = False
 
-    @property
-    def rows(self) -> Mapping[int, Row]:
-        return self
-
     def __getitem__(self, row_id: int) -> Row:
         return self._full(self._stored[row_id])
 
@@ -201,10 +197,6 @@ class Store:
 
     def tables(self) -> Mapping[str, Table]:
         return self._tables
-
-    def next_id(self, entity: str) -> int:
-        """The id that the next record of an entity will get."""
-        return self._tables[entity].next_id
 
     def listen(self, sink: Sink | None) -> None:
         """Every change of a record is told to `sink` from now on."""

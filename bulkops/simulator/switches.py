@@ -46,9 +46,8 @@ class Switches:
     udf_collection: Literal["omit", "empty"] = "omit"  # an answer in which no record has a UDF value
     parent_mismatch: Literal["path", "error"] = "path"  # another parent in the body than in the path
     foreign_parent: Literal["allow", "error"] = "allow"  # an update under a parent that is not the record's
-    lock_failures: Chance = (
-        0.0  # the chance that a write beside another one of its entity is a deadlock's victim
-    )
+    # The chance that a write is a deadlock's victim while another request of its entity is in flight.
+    lock_failures: Chance = 0.0
     attachment_bytes: Literal["raw", "encoded"] = "raw"  # what counts to 10,000,000 bytes in five minutes
     # PATCH with the id in the path: the Swagger has it nowhere, live reports refuse it at the root, a public
     # client relies on it under a parent.

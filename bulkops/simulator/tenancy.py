@@ -73,7 +73,7 @@ class Tenant:
             self.state.follow(self.store)
 
     def note_definitions(self) -> None:
-        """UDFs, picklists or recipients may have changed."""
+        """Picklists or recipients may have changed."""
         if self.state:
             self.state.note_head(self.store)
 

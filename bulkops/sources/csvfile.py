@@ -34,7 +34,9 @@ from bulkops.sources.dialect import (
 )
 
 CELL_LIMIT = 1 << 24  # characters: the largest attachment in base64 fits; an unclosed quote ends here
-_BREAK = re.compile(r"\r\n|\r|\n")
+_SET_ENCODING = (
+    "Set `encoding` in the job's source to what it is written in (cp1252: Windows, western Europe)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +87,12 @@ class CsvFile:
 def open_csv(spec: FileSource) -> CsvFile:
     """Finds dialect and header and sees that there is a row. Raises SourceError with what to do."""
     csv.field_size_limit(CELL_LIMIT)
-    _must_be_file(spec.file, spec.display)
+    must_be_file(spec.file, spec.display)
     try:
         with spec.file.open("rb") as binary:
             encoding = find_encoding(binary, given=spec.encoding, display=spec.display)
     except OSError as error:
-        raise _unreadable(spec.display, error) from error
+        raise unreadable(spec.display, error) from error
     with _text(spec.file, encoding.codec, encoding.skip, spec.display) as file:
         for _ in range(spec.header_row - 1):
             file.readline()
@@ -110,34 +112,11 @@ class _Sample:
     is_whole: bool
 
 
-def _must_be_file(path: Path, display: str) -> None:
-    try:
-        if path.is_file():
-            return
-        if path.is_dir():
-            raise SourceError(f"{display}: is a folder. Name the file in it")
-        if path.exists():
-            raise SourceError(f"{display}: is not a regular file, and a source is read more than once")
-        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else None
-    except OSError as error:
-        raise _unreadable(display, error) from error
-    if names is None:
-        raise SourceError(f"{display}: there is no folder {path.parent}. Paths are relative to the job file")
-    near = difflib.get_close_matches(path.name, names, n=1)
-    hint = f"Is it '{near[0]}'?" if near else "Paths are relative to the job file"
-    raise SourceError(f"{display}: there is no such file in {path.parent}. {hint}")
-
-
-def _unreadable(display: str, error: OSError) -> SourceError:
-    why = error.strerror or type(error).__name__
-    return SourceError(f"{display}: cannot be read ({why}). See that this user may read it, and try again")
-
-
 def _must_be_lines(sample: _Sample, spec: FileSource) -> None:
     if not sample.text.strip("\r\n\x1a"):
         place = f" from line {spec.header_row} on (`header_row`)" if spec.header_row > 1 else ""
         raise SourceError(f"{spec.display}: is empty{place}")
-    if not sample.is_whole and not _BREAK.search(sample.text):
+    if not sample.is_whole and not BREAK.search(sample.text):
         raise SourceError(
             f"{spec.display}: has no line end in its first {SAMPLE_BYTES} characters, so it is no table. "
             "Set `encoding` if it is one"
@@ -228,49 +207,6 @@ class _Counted:
             yield line
 
 
-@contextmanager
-def _text(path: Path, codec: str, skip: int, display: str) -> Iterator[TextIO]:
-    """The file as text with its line ends as they are. A byte that is no text becomes a SourceError."""
-    try:
-        with path.open("rb") as binary:
-            binary.seek(skip)
-            with io.TextIOWrapper(binary, encoding=codec, errors="strict", newline="") as file:
-                yield file
-    except UnicodeError as error:
-        raise _undecodable(path, codec, skip, display) from error
-    except OSError as error:
-        raise _unreadable(display, error) from error
-
-
-def _undecodable(path: Path, codec: str, skip: int, display: str) -> SourceError:
-    """Reads once more in chunks, since the reader above does not know where in the file it was."""
-    decoder = codecs.getincrementaldecoder(codec)()
-    offset, line, last, byte = skip, 1, "", ""
-    with path.open("rb") as binary:
-        binary.seek(skip)
-        for chunk in chain(iter(partial(binary.read, SAMPLE_BYTES), b""), (b"",)):
-            held = len(decoder.getstate()[0])
-            try:
-                text = decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                line += _breaks(last, error.object[: error.start].decode(codec, "replace"))
-                offset += error.start - held
-                byte = f" ({error.object[error.start]:02X})"
-                break
-            line, last = line + _breaks(last, text), text[-1:] or last
-            offset += len(chunk)
-    return SourceError(
-        f"{display}:{line}: the byte at offset {offset}{byte} is no {codec} text. "
-        "Set `encoding` in the job's source to what it is written in (cp1252: Windows, western Europe)"
-    )
-
-
-def _breaks(last: str, text: str) -> int:
-    """Line ends in `text`, which follows `last`; one that is cut in two (\\r, \\n) counts once."""
-    cut = last == "\r" and text.startswith("\n")
-    return len(_BREAK.findall(text)) - cut
-
-
 def _read(
     file: TextIO | _Counted, dialect: Dialect, *, line: int, width: int | None, display: str
 ) -> Iterator[Row]:
@@ -321,7 +257,7 @@ def _finish(error: csv.Error, pending: list[str], lines: Iterator[str], options:
     """
     if "unexpected end" in str(error):
         cells = next(csv.reader(tuple(pending), **options))
-        raise _never_closed(where, _breaks("", "".join(cells[:-1])))
+        raise _never_closed(where, breaks("", "".join(cells[:-1])))
     try:
         next(csv.reader(chain(tuple(pending), lines), **options))
     except csv.Error:

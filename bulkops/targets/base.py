@@ -23,12 +23,21 @@ RecordData: TypeAlias = dict[str, Scalar]
 """A record as read: field name to value; user-defined fields flattened as `udf:Name`."""
 
 
+SPENT = "the number of calls allowed (--max-calls) was made"
+
+
 @dataclass(slots=True, kw_only=True)
 class CallCount:
     """Requests that left, by kind. Retries count."""
 
     read: int = 0
     write: int = 0
+    opening: int = 0  # reads that opening the connection cost: the first run on it counts them as its own
+    most: int | None = None  # calls in all, after which the target makes no more (NotSentError)
+
+    @property
+    def is_spent(self) -> bool:
+        return self.most is not None and self.read + self.write >= self.most
 
 
 @dataclass(slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from bulkops.record import Scalar
 from bulkops.schema import Entity
 from bulkops.targets.autotask import query, route
 from bulkops.targets.autotask.catalog import Catalog, load_catalog
-from bulkops.targets.base import CallCount, Filter, RecordData, Usage
+from bulkops.targets.base import SPENT, CallCount, Filter, RecordData, Usage
 from bulkops.targets.matching import Test, matcher
 
 Commit: TypeAlias = Callable[[], int]
@@ -182,8 +182,7 @@ class MemoryTarget:
 
     async def _take_part(self, call: str, shape: Entity) -> None:
         """One read: counted, interleaved with others, and failing where the script says so."""
-        if self._is_drained:
-            raise NotSentError("the run is being stopped")
+        self._refuse_when_stopping()
         self.calls.read += 1
         await asyncio.sleep(0)
         failure = self._next_failure(call, shape.name)
@@ -281,9 +280,14 @@ class MemoryTarget:
             stored[known.name] = f"{str(value)[:10]}T00:00:00Z" if is_date else value
         return stored
 
-    async def _write(self, write: Write, commit: Commit) -> int:
+    def _refuse_when_stopping(self) -> None:
         if self._is_drained:
             raise NotSentError("the run is being stopped")
+        if self.calls.is_spent:
+            raise NotSentError(SPENT)
+
+    async def _write(self, write: Write, commit: Commit) -> int:
+        self._refuse_when_stopping()
         self.writes.append(write)
         self.calls.write += 1
         self._in_flight[write.entity] += 1

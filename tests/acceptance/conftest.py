@@ -148,7 +148,7 @@ def simulator(shared: Simulator) -> Simulator:
     return shared
 
 
-JOB = """
+JOB = """\
 version: 1
 name: {name}
 tenant: acme

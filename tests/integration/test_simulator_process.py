@@ -74,6 +74,20 @@ def test_a_kill_loses_nothing_of_the_state(tmp_path: Path) -> None:
         assert create(line["url"], "Next") == made[-1] + 1
 
 
+def test_a_kill_loses_no_picklist_value_that_a_department_brought(tmp_path: Path) -> None:
+    """Promises that a department made before a kill -9 can be chosen after it."""
+    state, fields = str(tmp_path / "state"), "/V1.0/Tasks/entityInformation/fields"
+    with started("--state", state) as (process, line):
+        place = {"items": [{"id": 1, "name": "Here"}]}
+        call(f"{line['control']}/rows/InternalLocationWithBusinessHours", "POST", place)
+        call(f"{line['url']}/V1.0/Departments", "POST", {"name": "Bridge", "primaryLocationID": 1})
+        process.kill()
+        process.wait(10)
+    with started("--state", state) as (_, line):
+        found = {field["name"]: field for field in call(line["url"] + fields)["fields"]}
+        assert [value["label"] for value in found["departmentID"]["picklistValues"]] == ["Bridge"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 def test_a_clean_end_leaves_a_whole_state(tmp_path: Path) -> None:
     """Promises a compact file, written to its place at one stroke."""

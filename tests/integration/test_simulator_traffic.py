@@ -281,6 +281,16 @@ async def test_parallel_writes_lose_locks_by_switch() -> None:
         assert (await locked.create("alone"))[0] == 200
 
 
+async def test_reads_and_writes_one_after_the_other_lose_no_locks() -> None:
+    """Promises that a query is never a deadlock's victim, nor a write beside a slot that is only late."""
+    switches = {"lock_failures": "1"}
+    async with client(threshold=0, latency_ms=30, release_ms=60_000, switches=switches) as calm:
+        path = "/ContactGroups/query"
+        answers = await asyncio.gather(*(calm.send("POST", path, ALL) for _ in range(3)))
+        assert {status for status, _ in answers} == {200}
+        assert [(await calm.create(f"G{n}"))[0] for n in range(3)] == [200] * 3
+
+
 async def test_statistics_count_calls_by_their_own_entity(free: Client) -> None:
     """Promises the documented keys, a child path under its entity, and controls nowhere."""
     contact = {"firstName": "A", "lastName": "B", "isActive": 1}

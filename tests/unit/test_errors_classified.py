@@ -79,6 +79,34 @@ def test_an_unknown_text_is_not_trusted(text: str) -> None:
     assert not error.known
 
 
+@pytest.mark.parametrize("kind", WRITES)
+@pytest.mark.parametrize("status", [408, 502, 503, 504])
+def test_a_text_of_something_in_between_leaves_it_in_doubt(status: int, kind: Kind) -> None:
+    """A gateway may speak JSON too, while the application behind it is at work still."""
+    assert isinstance(meaning(status, errors("Service unavailable"), kind), InDoubtError)
+    assert isinstance(meaning(status, errors("Role does not exist or is invalid"), kind), RejectedError)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Too many requests",
+        "deadlock",
+        "thread threshold exceeded",
+        "IntegrationCode is invalid",
+        "is required",
+    ],
+)
+def test_what_a_row_holds_is_not_what_the_server_says(value: str) -> None:
+    """A refusal repeats the row's value in brackets: such a row is refused, and neither waits nor stops."""
+    error = meaning(500, errors(f"A Company already exists with Name [{value}]. Names must be unique."))
+    assert isinstance(error, RejectedError)
+    assert error.known
+    unknown = meaning(500, errors(f"Something new went wrong with [{value}]."))
+    assert isinstance(unknown, RejectedError)
+    assert not unknown.known
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("status", [429, 500, 403, 503])
 @pytest.mark.parametrize(

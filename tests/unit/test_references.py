@@ -86,14 +86,14 @@ def error_of(answer: Record | tuple[RowError, ...]) -> str:
 
 
 async def test_lookups_become_ids_in_one_read() -> None:
-    """All distinct values of a batch are asked at once; case and blanks do not matter to what is found."""
+    """All distinct spellings of a batch are asked at once; case and blanks do not matter to what is found."""
     target = Listening({"Companies": COMPANIES})
     texts = ["Acme", " acme ", "ACME", "ñandú s.a.", "Own Company"]
     answers = await resolved(target, *(company(text) for text in texts))
     assert [value_of(answer, "companyID") for answer in answers] == [11, 11, 11, 12, 0]
     (asked,) = target.asked
     assert asked[0] == "Companies"
-    assert set(asked[1]["value"]) == {"Acme", "acme", "ACME", "ñandú s.a.", "Own Company"}
+    assert set(asked[1]["value"]) == {"Acme", "acme", " acme", "ACME", "ñandú s.a.", "Own Company"}
 
 
 async def test_500_values_take_one_call_and_501_take_two() -> None:

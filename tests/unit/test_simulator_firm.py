@@ -60,6 +60,19 @@ def test_every_row_that_can_be_created_is_accepted_again(store: Store) -> None:
     assert checked > 120
 
 
+def test_the_firm_knows_every_country_and_an_empty_tenant_none(store: Store) -> None:
+    """All 249 of ISO 3166, once each, by the names people use; ids that others refer to stay."""
+    found = rows(store, "Countries")
+    for field in ("id", "countryCode", "name", "displayName"):
+        assert len({row[field] for row in found}) == 249
+    ids = {row["displayName"]: row["id"] for row in found}
+    assert (ids["Germany"], ids["Spain"], ids["United States"]) == (80, 199, 237)
+    assert {"Mexico", "United Kingdom", "Venezuela", "Sweden", "Côte d'Ivoire"} < set(ids)
+    assert max(ids.values()) == 249
+    assert max(len(row["name"]) for row in found) <= CATALOG["Countries"]["fields"]["name"]["length"]
+    assert rows(founded(empty=True), "Countries") == []
+
+
 def test_every_reference_points_to_a_row(store: Store) -> None:
     """No row of the firm refers to a record that is not there, read-only fields included."""
     for entity, table in store.tables().items():

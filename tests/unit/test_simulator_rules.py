@@ -233,7 +233,7 @@ def test_an_existing_pair_may_have_an_inactive_role(client: Client) -> None:
     assert client.update("Tasks", held, title="x") == []
     assert client.update("Tasks", held, assignedResourceRoleID=role) == []
     tomas = person(client)["assignedResourceID"]
-    assert client.update("Tasks", held, assignedResourceID=tomas) == [NO_ROLE]
+    assert client.update("Tasks", held, assignedResourceID=tomas)[0] == NO_ROLE
 
 
 def test_an_assigned_task_needs_a_work_type(client: Client, project: int) -> None:
@@ -354,6 +354,18 @@ def test_secondary_resources_alone_need_work_type_and_department(client: Client,
         client.update("Tasks", bare, departmentID=office, billingCodeID=person(client)["billingCodeID"]) == []
     )
     assert client.refused("TaskSecondaryResources", body, parent=bare) == []
+    client.create("TaskSecondaryResources", body, parent=bare)
+    assert "billingCodeID" in client.update("Tasks", bare, billingCodeID=None)[0]
+    assert "departmentID" in client.update("Tasks", bare, departmentID=None)[0]
+
+
+def test_a_secondary_resource_is_not_made_the_primary_one_too(client: Client) -> None:
+    """An update of the task is refused as the other way round is."""
+    held = client.id("Tasks", "externalID", "T-3")  # Tomas helps
+    assert client.update("Tasks", held, **person(client)) == [
+        "The primary resource of the Task cannot be a secondary resource."
+    ]
+    assert client.update("Tasks", held, **person(client, "priya.raman", "Project Manager")) == []
 
 
 def test_a_predecessor_moves_its_successor(client: Client, project: int) -> None:

@@ -116,12 +116,16 @@ def test_location_of_a_contact_is_its_companys(store: Store) -> None:
 
 
 def test_a_contact_in_use_is_not_deleted(store: Store) -> None:
-    """Contact of a ticket, primary contact; one that nothing holds goes."""
+    """Contact of a ticket, primary contact, recipient of invoices; one that nothing holds goes."""
     assert "contact of a ticket" in " ".join(
         delete(store, "Contacts", id_of(store, "Contacts", "firstName", "Sam"))
     )
     assert len(delete(store, "Contacts", id_of(store, "Contacts", "firstName", "Ruth"))) == 2
-    assert delete(store, "Contacts", id_of(store, "Contacts", "firstName", "Olga")) == []
+    olga = id_of(store, "Contacts", "firstName", "Olga")
+    store.recipients = {0: {"contactRecipients": [olga]}}
+    assert "invoices" in delete(store, "Contacts", olga)[0]
+    store.recipients = {}
+    assert delete(store, "Contacts", olga) == []
 
 
 def test_contact_group_names_are_unique(store: Store) -> None:

@@ -108,4 +108,4 @@ def test_an_index_always_agrees_with_the_rows(steps: list[tuple[str, int, str | 
     for key in ("a", "b", "c"):
         expected = [n for n in sorted(table) if (table[n]["title"] or "").strip().lower() == key]
         assert list(table.ids_of("title", key)) == expected
-    assert table.ids == sorted(table.rows)
+    assert table.ids == sorted(table)

@@ -30,6 +30,8 @@ class ContactRules(Rules):
         for entity, field, reason in KEEPERS:
             if store.table(entity).ids_of(field, row["id"]):
                 reasons.append(reason)
+        if any(row["id"] in lists.get("contactRecipients", ()) for lists in store.recipients.values()):
+            reasons.append("receives invoices by e-mail")
         return [f"The Contact cannot be deleted because it {reason}." for reason in reasons]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bulkops.simulator.index import Stored
 from bulkops.simulator.rules.base import (
     COMPLETE,
     Rules,
@@ -21,6 +22,7 @@ from bulkops.simulator.rules.company_locations import primary_location
 from bulkops.simulator.store import Row, Store
 
 BOTH = "When assigning a Resource, you must assign both a assignedResourceID and assignedResourceRoleID."
+PRIMARY_TWICE = "The primary resource of the Task cannot be a secondary resource."  # our wording
 WORK_TYPE = 1  # BillingCodes.useType (ContractExclusionSetExcludedWorkTypesEntity.htm)
 
 
@@ -53,6 +55,8 @@ class TaskRules(Rules):
             errors += _assignment(store, merged)
         if changed(row, changes, "assignedResourceID", "billingCodeID"):
             errors += _work_type(store, merged)
+        if changed(row, changes, "assignedResourceID", "billingCodeID", "departmentID"):
+            errors += _beside_helpers(store, merged)
         if changed(row, changes, "phaseID"):
             errors += _phase(store, merged)
         if changed(row, changes, "startDateTime", "endDateTime"):
@@ -91,6 +95,21 @@ def _work_type(store: Store, row: Row) -> list[str]:
     if code is None or code.get("useType") != WORK_TYPE:
         return [dangling("billingCodeID", "AllocationCode")]
     return []
+
+
+def _beside_helpers(store: Store, row: Row) -> list[str]:
+    """DOC (TaskSecondaryResourcesEntity.htm): none of the task's secondary resources is its primary one."""
+    helpers = rows_with(store, "TaskSecondaryResources", "taskID", row["id"])
+    if any(helper.get("resourceID") == row.get("assignedResourceID") for helper in helpers):
+        return [PRIMARY_TWICE]
+    return without_primary(row) if helpers else []
+
+
+def without_primary(task: Stored) -> list[str]:
+    """DOC (TaskEntity.htm): with secondary resources only, the task needs a work type and a department."""
+    if task.get("assignedResourceID") is not None:
+        return []
+    return [missing(name) for name in ("billingCodeID", "departmentID") if task.get(name) is None]
 
 
 def _phase(store: Store, row: Row) -> list[str]:

@@ -38,20 +38,6 @@ class Catalog:
         return list(dict.fromkeys(spellings[key] for key in close))[:limit]
 
 
-def suggest_field(entity: Entity, name: str) -> str | None:
-    """The field that may have been meant: the older API's name first, then the label, then the spelling."""
-    wanted = name.casefold()
-    for field in entity.fields.values():
-        if field.soap_name and field.soap_name.casefold() == wanted:
-            return field.name
-    for field in entity.fields.values():
-        if field.label and field.label.casefold() == wanted:
-            return field.name
-    spellings = {key.casefold(): key for key in entity.fields}
-    close = difflib.get_close_matches(wanted, spellings, n=1, cutoff=0.6)
-    return spellings[close[0]] if close else None
-
-
 @cache
 def load_catalog() -> Catalog:
     """The catalog of the package, read once."""

@@ -20,7 +20,7 @@ from bulkops.pool import Pool
 from bulkops.targets.autotask.connection import Connection, MovedError
 from bulkops.targets.autotask.errors import Kind
 from bulkops.targets.autotask.route import VERSION
-from bulkops.targets.base import CallCount, Usage
+from bulkops.targets.base import SPENT, CallCount, Usage
 from bulkops.tenant import Budget
 from bulkops.transport import Answer
 
@@ -99,6 +99,7 @@ class Door:
         self._budget = budget
         self._said = said
         self.is_drained = False
+        self._why_drained = STOPPING
         self._waiting: set[anyio.CancelScope] = set()  # calls that have not left yet
         self._pauses: dict[int, str] = {}  # why a call waits before it is sent again
 
@@ -111,7 +112,7 @@ class Door:
 
     async def _pass(self, request: Request, poll: bool) -> Answer:
         if self.is_drained:
-            raise NotSentError(STOPPING)
+            raise NotSentError(self._why_drained)
         with anyio.CancelScope() as scope:
             self._waiting.add(scope)
             try:
@@ -121,12 +122,14 @@ class Door:
                     return await self._send(request, token)
             finally:
                 self._waiting.discard(scope)
-        raise NotSentError(STOPPING)
+        raise NotSentError(self._why_drained)
 
     async def _send(self, request: Request, token: Token) -> Answer:
+        if self.calls.is_spent:
+            self.drain(SPENT)
         if self.is_drained:
             token.unused()
-            raise NotSentError(STOPPING)
+            raise NotSentError(self._why_drained)
         self._count(request.kind, 1)
         try:
             answer = await self.connection.send(
@@ -163,8 +166,10 @@ class Door:
 
     # --- waiting and stopping ----------------------------------------------------------------------------
 
-    def drain(self) -> None:
+    def drain(self, why: str = STOPPING) -> None:
         """Nothing more is sent: waiting and new calls raise NotSentError, what is in flight finishes."""
+        if not self.is_drained:
+            self._why_drained = why
         self.is_drained = True
         for scope in tuple(self._waiting):
             scope.cancel()
@@ -178,12 +183,12 @@ class Door:
             finally:
                 del self._pauses[id(scope)]
         if self.is_drained:
-            raise NotSentError(STOPPING)
+            raise NotSentError(self._why_drained)
 
     @contextmanager
     def _can_be_sent_home(self) -> Iterator[anyio.CancelScope]:
         if self.is_drained:
-            raise NotSentError(STOPPING)
+            raise NotSentError(self._why_drained)
         with anyio.CancelScope() as scope:
             self._waiting.add(scope)
             try:

@@ -62,6 +62,8 @@ _LOCK = _any_of(
 )
 _CREDENTIALS = _any_of(r"integration ?code is invalid", r"zone information could not be determined")
 _MISSING = _any_of(r"no matching records found")
+_VALUE = re.compile(r"\[[^\]]*\]")
+_IN_BETWEEN = (408, 502, 503, 504)  # said by what stands before the application, which may be at work still
 _PERMISSION = _any_of(
     r"does not have (the )?(adequate|required|sufficient) permission",
     r"not authorized",
@@ -106,7 +108,8 @@ def classify(  # noqa: PLR0911 - one line a class of answers, in the order in wh
     if is_success and proves(data, kind):
         return None
     texts = error_texts(data)
-    searched = texts if texts or is_success else (body[:4096].decode("utf-8", "replace"),)
+    spoken = _without_values(texts)
+    searched = spoken if texts or is_success else (body[:4096].decode("utf-8", "replace"),)
     if throttled := _throttled(status, searched, retry_after_s, texts):
         return throttled
     if 300 <= status < 400:
@@ -115,17 +118,17 @@ def classify(  # noqa: PLR0911 - one line a class of answers, in the order in wh
             f"followed, since credentials go to one host: correct the tenant's url",
             status=status,
         )
-    if status == 401 or _matches(_CREDENTIALS, texts):
+    if status == 401 or _matches(_CREDENTIALS, spoken):
         return CredentialsError(
             f"the server refuses user name, secret or integration code ({status}). Check the three, and that "
             "the account is not locked",
             status=status,
             texts=texts,
         )
-    if status in (404, 405) and not _matches(_VALIDATION, texts):
+    if status in (404, 405) and not _matches(_VALIDATION, spoken):
         return NoRouteError(_no_route(status, data), status=status, texts=texts)
     if texts:
-        return _by_text(status, texts, kind)
+        return _by_text(status, texts, spoken, kind)
     if status == 403:
         return StopError(
             "the server forbids this to the API user (403). Check its security level", status=status
@@ -162,6 +165,11 @@ def error_texts(data: Any) -> tuple[str, ...]:
     return tuple(str(text) for text in errors if str(text).strip()) if isinstance(errors, list) else ()
 
 
+def _without_values(texts: Sequence[str]) -> tuple[str, ...]:
+    """What the server says itself: it repeats a row's own values in brackets, and they may say anything."""
+    return tuple(_VALUE.sub("[]", text) for text in texts)
+
+
 def _matches(pattern: re.Pattern[str], texts: Sequence[str]) -> bool:
     return any(pattern.search(text) for text in texts)
 
@@ -178,13 +186,15 @@ def _throttled(
     return None
 
 
-def _by_text(status: int, texts: tuple[str, ...], kind: Kind) -> CallError:
+def _by_text(status: int, texts: tuple[str, ...], spoken: Sequence[str], kind: Kind) -> CallError:
     message = "; ".join(text.strip() for text in texts)
-    if kind in (Kind.UPDATE, Kind.DELETE) and _matches(_MISSING, texts):
+    if kind in (Kind.UPDATE, Kind.DELETE) and _matches(_MISSING, spoken):
         return MissingError(message, status=status, texts=texts)
-    if _matches(_LOCK, texts):
+    if _matches(_LOCK, spoken):
         return LockedError(message, status=status, texts=texts)
-    known = status == 403 or _matches(_PERMISSION, texts) or _matches(_VALIDATION, texts)
+    known = status == 403 or _matches(_PERMISSION, spoken) or _matches(_VALIDATION, spoken)
+    if status in _IN_BETWEEN and not known:
+        return InDoubtError(message, status=status, texts=texts)
     return RejectedError(message, known=known, status=status, texts=texts)
 
 

@@ -55,6 +55,7 @@ async def connect(
         said, is_full = await _first_call(connection, tenant, calls)
         budget = tenant.budget
         limiter = _limiter(tenant, said, is_full)
+        calls.opening = calls.read
         door = Door(connection, limiter, _pool(budget), calls, budget=budget, said=said)
         learner = asyncio.create_task(door.keep_learning(), name="bulkops-usage")
         try:
