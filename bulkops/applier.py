@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypedDict
 
@@ -19,6 +19,7 @@ import anyio
 
 from bulkops.change import Change, FieldDiff
 from bulkops.errors import LimitError, PlanError
+from bulkops.feed import Feed
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.lane import Work
 from bulkops.plan import Plan, Status
@@ -29,7 +30,6 @@ from bulkops.sender import Quota, Sender
 from bulkops.settle import Doubts, Seen, Verdict
 from bulkops.targets.base import CallCount, Target
 
-WINDOW = 2_000  # changes in memory at once
 TELL_EVERY_S = 2.0  # how old the figures are that `status` reads while this runs
 
 Watch = Callable[[Progress], None]
@@ -133,16 +133,12 @@ class _Run:
         self._journal = journal
         self._target = target
         self._stop = stop
-        self._open = 0  # changes in memory that are not settled
         self._settled = 0
         self._counts = Counter(plan.progress())
-        self._blocked: dict[int, list[tuple[Change, set[int]]]] = defaultdict(list)
-        self._is_feeding = True  # False while nothing more is taken from the plan until something moves
-        self._is_fed = False
         self._fault: PlanError | None = None  # of the plan file, met on the way
         self._quota = quota
-        self._moved = asyncio.Event()  # something was settled, or a stop was asked for
         self._ended = asyncio.Event()
+        self._feed = Feed(plan, journal, give=self._hand_over, fall=self._note)
         self._doubts = Doubts(target, self._judge)
         self._sender = Sender(
             journal=journal,
@@ -161,7 +157,7 @@ class _Run:
             async with anyio.create_task_group() as tasks:
                 self._sender.start(tasks)
                 self._stop.listen(self._on_stop)
-                tasks.start_soon(self._feed)
+                tasks.start_soon(self._feed_all)
                 tasks.start_soon(self._doubts.settle, self._stop)
                 tasks.start_soon(self._tell_journal)
                 if watch is not None:
@@ -175,7 +171,7 @@ class _Run:
 
     def _on_stop(self) -> None:
         self._target.drain()
-        self._moved.set()
+        self._feed.wake()
         self._sender.wake()
         self._check_end()
 
@@ -183,91 +179,30 @@ class _Run:
         if self._stop.reason is not None:
             if self._sender.is_quiet:
                 self._ended.set()
-        elif self._is_fed and self._open == 0:
+        elif self._feed.is_done:
             self._ended.set()
-        elif not self._is_feeding and (stuck := self._sender.stuck()) is not None:
-            waiting, why = stuck
-            if waiting + self._waiting_for_others() >= self._open:
+        elif not self._feed.is_moving:
+            waiting, why = self._sender.stuck() or (0, "the rows that are left wait for each other")
+            if waiting >= self._feed.given:  # nothing is on its way, so nothing can come of it
                 self._stop(why)
-
-    def _waiting_for_others(self) -> int:
-        return len({change.n for waiting in self._blocked.values() for change, _ in waiting})
 
     # --- the plan's order ---
 
-    async def _feed(self) -> None:
+    async def _feed_all(self) -> None:
         try:
-            await self._take_all()
+            await self._feed.run(self._stop, self._check_end)
         except PlanError as error:  # edited, gone or busy: what was begun is brought to its end
             self._fault = error
             self._stop(str(error))
 
-    async def _take_all(self) -> None:
-        for change in self._plan.changes(after=self._journal.settled_through()):
-            if not change.action.is_write or self._journal.is_settled(change.n):
-                continue
-            while self._open >= WINDOW or self._is_barred(change):
-                await self._until_moved()
-            if self._stop.reason is not None:
-                return
-            self._take(change)
-            if change.n % 100 == 0:  # reading is not waiting: let the others have their turn
-                await asyncio.sleep(0)
-        self._is_feeding = False
-        self._is_fed = True
-        self._check_end()
-
-    async def _until_moved(self) -> None:
-        self._moved.clear()
-        self._is_feeding = False
-        self._check_end()  # what it waits for may stand before a lane that is closed
-        await self._moved.wait()
-        self._is_feeding = True
-
-    def _is_barred(self, change: Change) -> bool:
-        return change.barrier > self._journal.settled_through() and self._stop.reason is None
-
-    def _take(self, change: Change) -> None:
-        self._open += 1
-        unmet = {n for n in change.waits_for if not self._journal.is_settled(n)}
-        for n in unmet:
-            self._blocked[n].append((change, unmet))
-        if not unmet:
-            self._release([change])
-
-    def _release(self, changes: Iterable[Change]) -> None:
-        """All they waited for is settled: each can be sent, or falls with what it waited for.
-
-        What falls takes others with it: in turn, not by recursion, since chains may be long.
-        """
-        queue = deque(changes)
-        while queue:
-            change = queue.popleft()
-            entry = self._fallen(change)
-            if entry is None:
-                self._hand_over(change)
-            else:
-                self._note(entry)
-                queue.extend(self._freed_by(change.n))
-
-    def _fallen(self, change: Change) -> Entry | None:
-        for n in change.waits_for:
-            kind = self._journal.kind(n)
-            if kind in (Kind.REJECTED, Kind.HELD):
-                word = "was rejected" if kind is Kind.REJECTED else "is held"
-                return Entry(kind=kind, n=change.n, reason=f"row {n}, which it needs, {word}")
-        return None
-
-    def _freed_by(self, n: int) -> Iterator[Change]:
-        """What waited for change `n` last of all."""
-        for change, unmet in self._blocked.pop(n, ()):
-            unmet.discard(n)
-            if not unmet:
-                yield change
-
     def _hand_over(self, change: Change) -> None:
+        """All it waited for is settled well."""
         work = Work(change=self._resolved(change))
-        if self._journal.is_in_doubt(change.n):
+        if (n := self._without_id(change)) is not None:
+            self._conclude(
+                work, Kind.HELD, reason=f"row {n}, which it needs, was written, but its id is not known"
+            )
+        elif self._journal.is_in_doubt(change.n):
             self._doubts.add(work)
         else:
             self._sender.add(work)
@@ -287,6 +222,12 @@ class _Run:
             },
         )
 
+    def _without_id(self, change: Change) -> int | None:
+        """A row that it refers to and whose record nobody knows."""
+        values = (change.parent, *change.key.values(), *change.after().values())
+        needed = (value.change for value in values if isinstance(value, Created))
+        return next((n for n in needed if self._journal.created_id(n) is None), None)
+
     def _known(self, value: Value | Created | None) -> Value:
         return self._journal.created_id(value.change) if isinstance(value, Created) else value
 
@@ -297,7 +238,8 @@ class _Run:
         if verdict.seen is Seen.DONE:
             self._conclude(work, Kind.APPLIED, record_id=verdict.id)
         elif verdict.seen is not Seen.ABSENT:
-            self._conclude(work, Kind.HELD, reason=verdict.reason)
+            told = [text for text in (work.refusal, verdict.reason) if text]
+            self._conclude(work, Kind.HELD, reason="; ".join(told))
         elif work.refusal is not None:
             self._conclude(work, Kind.REJECTED, reason=work.refusal)
         else:  # it never happened and never will: from the start
@@ -309,13 +251,11 @@ class _Run:
     ) -> None:
         """Written down before anything that depends on it can happen."""
         self._note(Entry(kind=kind, n=work.change.n, id=record_id, reason=reason))
-        self._release(self._freed_by(work.change.n))
-        self._moved.set()
+        self._feed.settled(work.change.n)
         self._check_end()
 
     def _note(self, entry: Entry) -> None:
         self._journal.note(entry)
-        self._open -= 1
         self._settled += 1
         self._counts["pending"] -= 1
         self._counts[entry.kind.value] += 1
@@ -337,7 +277,11 @@ class _Run:
             await asyncio.sleep(TELL_EVERY_S)
 
     def _why_waiting(self) -> str | None:
-        return self._target.usage().waiting or self._doubts.why_waiting(self._open)
+        return (
+            self._target.usage().waiting
+            or self._sender.why_waiting()
+            or self._doubts.why_waiting(self._feed.given)
+        )
 
     def _progress(self) -> Progress:
         usage = self._target.usage()

@@ -82,6 +82,7 @@ Canonical: TypeAlias = (
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _BLANKS = re.compile(r"[ \t\u00a0]+")
+_MONTH_FIRST = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})( 12:00(:00)? AM)?").fullmatch
 
 
 def diff(record: Record, current: RecordData | None, entity: Entity) -> dict[str, FieldDiff]:
@@ -111,7 +112,25 @@ def _update(shape: Field | None, before: Value, after: Value) -> FieldDiff | Non
         # A frozen field can neither be compared nor written, so there is nothing to say about it.
         is_frozen = shape.is_read_only or shape.is_fixed
         return None if is_frozen else FieldDiff(before=UNKNOWN, after=after)
-    return None if equal(shape, before, after) else FieldDiff(before=before, after=after)
+    if equal(shape, before, after):
+        return None
+    return FieldDiff(before=UNKNOWN if _is_hidden(shape, before) else _as_typed(shape, before), after=after)
+
+
+def _is_hidden(shape: Field | None, value: Value) -> bool:
+    """Protected user-defined fields are read as five stars (ConfigurationItemsEntity.htm)."""
+    return shape is not None and shape.is_udf and value == "*****"
+
+
+def _as_typed(shape: Field | None, value: Value) -> Value:
+    """A user-defined number, which is read as text, as the number, where it is the same to the last digit."""
+    if shape is None or not shape.is_udf or not isinstance(value, str):
+        return value
+    kept = canonical(shape, value)
+    if not isinstance(kept, Decimal):
+        return value
+    number = int(kept) if kept == kept.to_integral_value() else float(kept)
+    return number if Decimal(repr(number)) == kept else value
 
 
 def equal(shape: Field | None, a: Value | Unknown, b: Value | Unknown) -> bool:
@@ -145,10 +164,10 @@ def folded(text: str) -> str:
 
 
 def by_label(shape: Field, text: str) -> frozenset[str]:
-    """The picklist values that `text` names, by label or by value, case ignored."""
+    """What records hold for the picklist values that `text` names, by label or by value, case ignored."""
     wanted = folded(text.strip())
     return frozenset(
-        item.value
+        shape.held(item)
         for item in shape.picklist or ()
         if wanted in (folded(item.label.strip()), folded(item.value.strip()))
     )
@@ -213,8 +232,13 @@ def _number(value: str | int | float | bool) -> Canonical:
 
 
 def _date(text: str) -> Canonical:
-    """The calendar date as written: the server drops the time and does not convert the zone."""
+    """The calendar date as written: the server drops the time and does not convert the zone.
+
+    A user-defined date is text, which the service may spell as its own language does: 2/29/2016 12:00:00 AM.
+    """
     try:
+        if found := _MONTH_FIRST(text):
+            return date(int(found[3]), int(found[1]), int(found[2]))
         return date.fromisoformat(text[:10]) if text[10:11] in ("", "T", "t", " ") else text
     except ValueError:
         return text

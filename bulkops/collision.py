@@ -6,12 +6,13 @@ that meets anything else is rejected with the ids it met. Nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bulkops.change import Action, Change, FieldDiff, Unknown, canonical, diff
 from bulkops.job.model import StepAction
-from bulkops.record import Created, Record, RowError, Value
+from bulkops.mapping import Mapper
+from bulkops.record import IMPERSONATE, Created, Record, RowError, Value
 from bulkops.references import candidates, name_fields, record_id
 from bulkops.schema import Entity
 from bulkops.targets.base import RecordData
@@ -26,6 +27,7 @@ class Rules:
     action: StepAction
     entity: Entity
     match: tuple[str, ...]
+    mapper: Mapper | None = None  # makes the choices that a record left open
 
     def key(self, record: Record) -> dict[str, Value]:
         """The match fields and their values; empty where the step has no match."""
@@ -54,6 +56,10 @@ class Rules:
         return self._update(row, record, current)
 
     def _create(self, row: Change, record: Record) -> Change:
+        picked = self._chosen(record, {})
+        if isinstance(picked, tuple):
+            return rejected(row, reasons(picked))
+        record = picked
         if record.values.get("id") is not None:
             return rejected(
                 row, f"no {self.entity.name} record has {key_text(row.key)}, and the API chooses ids itself"
@@ -68,9 +74,19 @@ class Rules:
         fields = diff(record, None, self.entity)
         if not fields:
             return rejected(row, "the row holds no value to create a record from")
-        return self._written(row, record, Action.CREATE, fields, record.values)
+        if told := _in_the_way(record, [*fields, IMPERSONATE]):
+            return rejected(row, told)
+        change = self._written(row, record, Action.CREATE, fields, record.values)
+        # The header says who creates; on an update it does nothing at best (_EntitiesOverview.htm).
+        return replace(
+            change, impersonate=record.impersonate if isinstance(record.impersonate, int) else None
+        )
 
     def _update(self, row: Change, record: Record, current: RecordData) -> Change:
+        picked = self._chosen(record, current)
+        if isinstance(picked, tuple):
+            return rejected(row, reasons(picked))
+        record = picked
         fields = diff(record, current, self.entity)
         frozen = [name for name in fields if self._is_frozen(name)]
         for name in frozen:
@@ -80,7 +96,12 @@ class Rules:
                 return rejected(row, f"{name} cannot be changed: it is {now}, the row says {wanted}")
         if not fields:
             return replace(row, action=Action.UNCHANGED)
+        if told := _in_the_way(record, fields):
+            return rejected(row, told)
         return self._written(row, record, Action.UPDATE, fields, {**record.values, **current})
+
+    def _chosen(self, record: Record, current: RecordData) -> Record | tuple[RowError, ...]:
+        return self.mapper.chosen(record, current) if self.mapper and record.choices else record
 
     def _delete(self, row: Change, record: Record, current: RecordData) -> Change:
         """Shows what goes: the fields the job names, and the record's name."""
@@ -121,9 +142,13 @@ class Rules:
             action=action,
             fields=fields,
             parent=parent,
-            impersonate=record.impersonate if isinstance(record.impersonate, int) else None,
             waits_for=tuple(waits_for),
         )
+
+
+def _in_the_way(record: Record, written: Iterable[str]) -> str:
+    """What speaks against writing these fields: what is inactive may stay where it is, and is set nowhere."""
+    return reasons([record.doubts[name] for name in written if name in record.doubts])
 
 
 def _is_empty(entity: Entity, record: Record, name: str) -> bool:
@@ -138,6 +163,11 @@ def rejected(row: Change, reason: str) -> Change:
 def reasons(errors: Sequence[RowError]) -> str:
     """All that is wrong with a row, in one sentence."""
     return "; ".join(str(error) for error in errors)
+
+
+def row_text(n: int, file: str, line: int | None) -> str:
+    """`row 5 (companies.csv:6)`: a row of the plan in a sentence."""
+    return f"row {n}" if line is None else f"row {n} ({file}:{line})"
 
 
 def key_text(key: Mapping[str, Value]) -> str:

@@ -35,6 +35,7 @@ class Lane:
     ready: deque[Work] = field(default_factory=deque)
     armed: deque[Work] = field(default_factory=deque)
     later: int = 0  # armed, waiting to be tried again
+    why_later: str = ""  # the last answer that made one wait
     in_flight: int = 0
     has_answered: bool = False  # a write of this entity succeeded in this run
     closed: str | None = None  # why nothing more of it is sent

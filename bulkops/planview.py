@@ -159,6 +159,10 @@ class Plan:
         chunk = self._chunks[(n - 1) // CHUNK]
         return change_from_json(n, self._verified(chunk)[n - chunk[0]][3])
 
+    def stored(self, chunk: int) -> tuple[str, ...]:
+        """The changes of a chunk (the first one is 0), verified, as `change_from_json` reads them."""
+        return tuple(text for _, _, _, text in self._verified(self._chunks[chunk]))
+
     def verify(self) -> None:
         """Every chunk, for nothing but the PlanError."""
         for chunk in self._chunks:

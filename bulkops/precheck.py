@@ -5,20 +5,20 @@ The tenant's own metadata decides. Everything that is wrong with a job is collec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bulkops.errors import Fault, JobError, RefusedError, TenantError
+from bulkops.errors import Fault, JobError, RefusedError, SourceError, TenantError
 from bulkops.job.check import check_job
-from bulkops.job.model import FieldSpec, FileSource, Job, Step, StepAction
+from bulkops.job.model import FieldSpec, Job, QuerySource, Step, StepAction
+from bulkops.job.yamlfile import position
+from bulkops.linkage import Linkable, key_columns, link_faults, needed_steps
 from bulkops.mapping import Mapper, compile_mapping
 from bulkops.safety import label_kind
 from bulkops.schema import Entity
 from bulkops.sources import Source, open_source
 from bulkops.targets.autotask.catalog import load_catalog
-
-CONTRADICTION = "The shipped catalog says otherwise, but this tenant's own metadata is what counts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,8 @@ class ReadyStep:
     mapper: Mapper
     match: tuple[str, ...]  # in the entity's own spelling
     warnings: tuple[str, ...] = ()
+    key_cells: tuple[int, ...] = ()  # the cells by which `from` knows its rows; none where no `from` names it
+    is_kin: bool = False  # its rows need other rows of it
 
 
 class Describer(Protocol):
@@ -48,14 +50,27 @@ async def prepare(job: Job, target: Describer) -> list[ReadyStep]:
     reads raise.
     """
     _raise(_not_yet(job))
-    sources = [_opened(step) for step in job.steps]
     checks = _Checks(job, target)
+    sources = checks.sources()
     for step in job.steps:
         await checks.learn(step)
-    ready = [checks.step(step, source) for step, source in zip(job.steps, sources, strict=True)]
-    steps = [made for made in ready if made]
-    _raise([*checks.faults, *_limit_faults(job, [made.entity for made in steps])])
-    return steps
+    opened = [(step, source) for step, source in zip(job.steps, sources, strict=True) if source]
+    steps = [made for step, source in opened if (made := checks.step(step, source))]
+    linkable = [checks.linkable(step, source) for step, source in zip(job.steps, sources, strict=True)]
+    faults = [*checks.faults, *link_faults(linkable), *_limit_faults(job, [made.entity for made in steps])]
+    _raise(sorted(faults, key=position))
+    return [_linked(made, needed_steps(job.steps)) for made in steps]
+
+
+def _linked(ready: ReadyStep, needed: Collection[str]) -> ReadyStep:
+    """The step with what `from` has to know of its rows."""
+    step, columns = ready.step, ready.source.columns
+    names = key_columns(step, columns) if step.name in needed else ()
+    return replace(
+        ready,
+        key_cells=tuple(columns.index(name) for name in names),
+        is_kin=any(spec.from_ == step.name for spec in step.specs().values()),
+    )
 
 
 def _raise(faults: Iterable[Fault]) -> None:
@@ -69,17 +84,10 @@ def _not_yet(job: Job) -> Iterator[Fault]:
     if job.recipe is not None:
         yield _later(job.where(), "a recipe")
     for step in job.steps:
-        if not isinstance(step.source, FileSource):
+        if isinstance(step.source, QuerySource):
             yield _later(step.where("source"), "a query as source")
-        elif step.source.distinct is not None:
-            yield _later(step.where("source"), "`distinct`")
         if step.marker is not None:
             yield _later(step.where("marker"), "`marker`")
-        for spec in _specs(step).values():
-            if spec.from_ is not None:
-                yield _later(spec.where or step.where(), "`from`")
-            if spec.inactive is not None and spec.lookup:
-                yield _later(spec.where or step.where(), "`inactive` with `lookup`")
 
 
 def _later(where: str, what: str) -> Fault:
@@ -90,11 +98,6 @@ def _specs(step: Step) -> dict[str, FieldSpec]:
     return {**step.specs(), **({"impersonate": step.impersonate} if step.impersonate else {})}
 
 
-def _opened(step: Step) -> Source:
-    assert isinstance(step.source, FileSource)
-    return open_source(step.source)
-
-
 class _Checks:
     """The entities of a job as the tenant describes them, and all that is wrong with the job so far."""
 
@@ -103,6 +106,29 @@ class _Checks:
         self._job = job
         self._target = target
         self._found: dict[str, Entity] = {}
+
+    def sources(self) -> list[Source | None]:
+        """The sources, opened; None, and faults noted, where `distinct` does not fit.
+
+        Raises SourceError with all that cannot be read.
+        """
+        opened, unreadable = [], []
+        for step in self._job.steps:
+            source = None
+            try:
+                source = self._opened(step)
+            except SourceError as error:
+                unreadable.append(str(error))
+            except JobError as error:
+                self.faults += error.faults
+            opened.append(source)
+        if unreadable:
+            raise SourceError("\n".join(dict.fromkeys(unreadable)))
+        return opened
+
+    def _opened(self, step: Step) -> Source:
+        assert not isinstance(step.source, QuerySource)
+        return open_source(step.source, missing=self._job.missing, unread=step.unread())
 
     async def learn(self, step: Step) -> None:
         """Asks for the step's entity, and for those its lookups search."""
@@ -131,11 +157,17 @@ class _Checks:
         if (found := self._find(name)) is not None:
             return found
         shape = await self._target.describe(name)
+        if shape.is_live:
+            shape = replace(shape, shipped=load_catalog().entities.get(shape.name))
         self._found[name.casefold()] = self._found[shape.name.casefold()] = shape
         return shape
 
     def _find(self, name: str) -> Entity | None:
         return self._found.get(name.casefold())
+
+    def linkable(self, step: Step, source: Source | None) -> Linkable:
+        columns = source.columns if source else None
+        return Linkable(step=step, entity=self._find(step.entity), columns=columns)
 
     def step(self, step: Step, source: Source) -> ReadyStep | None:
         """The step with its mapping; None, and faults noted, where entity or columns do not allow it."""
@@ -151,7 +183,7 @@ class _Checks:
             # Both rooms look at action and match: once is enough.
             told = {step.where("action"), step.where("match")} & {fault.where for fault in said}
             said.extend(fault for fault in error.faults if fault.where not in told)
-        self.faults.extend(_with_contradiction(step, shape, fault) for fault in said)
+        self.faults.extend(said)
         if said:
             return None
         searched = [self._find(looked_up(shape, name, spec)) for name, spec in _specs(step).items()]
@@ -173,18 +205,6 @@ def looked_up(entity: Entity, name: str, spec: FieldSpec) -> str:
         return spec.entity or "Resources"
     shape = entity.find(name)
     return spec.entity or (shape.reference if shape else "")
-
-
-def _with_contradiction(step: Step, shape: Entity, fault: Fault) -> Fault:
-    """Names both sides where the catalog knows a field or an action that the tenant does not."""
-    known = load_catalog().entities.get(shape.name)
-    if known is None or not shape.is_live:
-        return fault
-    lost = [name for name in step.specs() if known.find(name) and not shape.find(name)]
-    contradicts = fault.where == step.where("action") and set(known.can) > set(shape.can)
-    if contradicts or any(f"`{name}`" in fault.message for name in lost):
-        return replace(fault, hint=CONTRADICTION)
-    return fault
 
 
 def _limit_faults(job: Job, entities: Sequence[Entity]) -> Iterator[Fault]:

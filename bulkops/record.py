@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Scalar: TypeAlias = str | int | float | bool | None
+
+IMPERSONATE = "impersonate"  # where messages and doubts about `Record.impersonate` stand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +91,8 @@ class RowError:
 class Choice:
     """A value that cannot be told before its record is known: a label inside the value of another field."""
 
+    text: str
     parent: str  # the field whose value decides
-    choose: Callable[[Scalar], Scalar]  # the parent's value to this one's; ValueError with a sentence
     about: RowError  # column and text, for messages
 
 

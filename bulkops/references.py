@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from bulkops.change import by_label, canonical, folded, match_key
 from bulkops.errors import Fault, JobError
-from bulkops.record import Lookup, Record, RowError, Scalar, Value
+from bulkops.record import IMPERSONATE, Lookup, Record, RowError, Scalar, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.base import Filter, RecordData, Target
 
@@ -26,7 +26,17 @@ LONGEST_TEXT = 32_000  # characters: no text field of the API holds more
 LONGEST_INTEGER = 2**63 - 1
 
 Key: TypeAlias = Sequence[Value]
-Answer: TypeAlias = int | str  # the id, or why there is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The one record that a lookup meant."""
+
+    id: int
+    inactive: str = ""  # in words, where the record is no longer in use
+
+
+Answer: TypeAlias = Found | str  # the record, or why there is none
 
 
 def key_of(values: Iterable[Value]) -> Hashable:
@@ -212,7 +222,8 @@ class References:
     async def resolve(self, records: Sequence[Record]) -> list[Record | tuple[RowError, ...]]:
         """Each record with ids in place of its lookups, or all reasons why it has none.
 
-        Raises what the target's reads raise, and JobError for a field that cannot be searched by.
+        What is inactive stands among a record's doubts, unless the lookup allows it. Raises what the
+        target's reads raise, and JobError for a field that cannot be searched by.
         """
         answers = await self._answer(
             {_question(lookup): lookup for r in records for _, lookup in _lookups(r)}
@@ -237,7 +248,7 @@ class References:
         self, entity: Entity, fields: tuple[str, ...], lookups: Mapping[Hashable, Lookup]
     ) -> dict[Hashable, Answer]:
         keys = [lookup.values for lookup in lookups.values()]
-        found = await find_by_key(self._target, entity, fields, keys, fields=name_fields(entity))
+        found = await find_by_key(self._target, entity, fields, keys, fields=shown_fields(entity))
         answers = {
             question: _answer(entity, lookup, found.get(key_of(lookup.values), ()))
             for question, lookup in lookups.items()
@@ -249,7 +260,7 @@ class References:
 
 
 def _lookups(record: Record) -> Iterator[tuple[str, Lookup]]:
-    for name, value in (*record.values.items(), ("", record.impersonate)):
+    for name, value in (*record.values.items(), (IMPERSONATE, record.impersonate)):
         if isinstance(value, Lookup):
             yield name, value
 
@@ -259,26 +270,34 @@ def _question(lookup: Lookup) -> Hashable:
 
 
 def _resolved(record: Record, answers: Mapping[Hashable, Answer]) -> Record | tuple[RowError, ...]:
-    errors = []
+    errors: list[RowError] = []
+    doubts: dict[str, RowError] = {}
     ids: dict[str, int] = {}
     for name, lookup in _lookups(record):
         answer = answers[_question(lookup)]
-        if isinstance(answer, int):
-            ids[name] = answer
-        else:
-            shown = " / ".join("" if value is None else str(value) for value in lookup.values)
-            errors.append(RowError(message=answer, column=lookup.column, value=shown, field=name))
+        if isinstance(answer, str):
+            errors.append(_row_error(name, lookup, answer))
+            continue
+        ids[name] = answer.id
+        if answer.inactive and not lookup.allows_inactive:
+            doubts[name] = _row_error(name, lookup, answer.inactive)
+    doubts = {**record.doubts, **doubts}
     if errors:
-        return tuple(errors)
+        return (*errors, *doubts.values())
     if not ids:
         return record
-    impersonate = ids.pop("", record.impersonate)
-    return replace(record, values={**record.values, **ids}, impersonate=impersonate)
+    by = ids.pop(IMPERSONATE, record.impersonate)
+    return replace(record, values={**record.values, **ids}, impersonate=by, doubts=doubts)
+
+
+def _row_error(name: str, lookup: Lookup, message: str) -> RowError:
+    shown = " / ".join("" if value is None else str(value) for value in lookup.values)
+    return RowError(message=message, column=lookup.column, value=shown, field=name)
 
 
 def _answer(entity: Entity, lookup: Lookup, found: Sequence[RecordData]) -> Answer:
     if len(found) == 1:
-        return record_id(found[0])
+        return Found(id=record_id(found[0]), inactive=_inactive(entity, found[0]))
     by = " and ".join(lookup.fields)
     if found:
         return f"{len(found)} {entity.name} records have this {by}: {candidates(entity, found)}"
@@ -289,15 +308,41 @@ def _answer(entity: Entity, lookup: Lookup, found: Sequence[RecordData]) -> Answ
     return f"no {entity.name} record has this {by}"
 
 
+def _inactive(entity: Entity, record: RecordData) -> str:
+    if is_active(entity, record):
+        return ""
+    name = _name(entity, record)
+    shown = f"{record_id(record)} ({name})" if name else f"{record_id(record)}"
+    return f"{entity.name} {shown} is inactive; set `inactive: allow` to use it all the same"
+
+
+def is_active(entity: Entity, record: RecordData) -> bool:
+    """Whether a record is in use, as far as what was read of it says: true or 1, false or 0."""
+    shape = entity.active_field()
+    return shape is None or canonical(shape, record.get(shape.name)) not in (False, 0)
+
+
+def shown_fields(entity: Entity) -> list[str]:
+    """What has to be read of records that messages name."""
+    active = entity.active_field()
+    return [*name_fields(entity), *([active.name] if active else [])]
+
+
 def candidates(entity: Entity, records: Sequence[RecordData], *, shown: int = 5) -> str:
-    """`12 (Acme), 15 (ACME) and 3 more`: the records between which nobody guesses."""
-    names = name_fields(entity)
+    """`12 (Acme), 15 (ACME, inactive) and 3 more`: the records between which nobody guesses."""
     texts = []
     for record in records[:shown]:
-        name = " ".join(str(record[n]) for n in names if record.get(n) not in (None, ""))
-        texts.append(f"{record_id(record)} ({name[:60]})" if name else f"{record_id(record)}")
+        about = [_name(entity, record), "" if is_active(entity, record) else "inactive"]
+        said = ", ".join(text for text in about if text)
+        texts.append(f"{record_id(record)} ({said})" if said else f"{record_id(record)}")
     rest = f" and {len(records) - shown} more" if len(records) > shown else ""
     return ", ".join(texts) + rest
+
+
+def _name(entity: Entity, record: RecordData) -> str:
+    """By what people know the record, as far as it was read."""
+    names = name_fields(entity)
+    return " ".join(str(record[n]) for n in names if record.get(n) not in (None, ""))[:60]
 
 
 def record_id(record: RecordData) -> int:

@@ -1,16 +1,18 @@
-"""A plan, a status and a running apply as text for people. Decides nothing."""
+"""A plan and a running apply as text for people. Decides nothing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.text import Text
 
 from bulkops.change import Action, Change, FieldDiff, Unknown
-from bulkops.plan import Header, Plan, Status, StepInfo
+from bulkops.plan import Header, Plan, StepInfo
 from bulkops.progress import Progress
 from bulkops.record import Created, Value
 
@@ -21,7 +23,7 @@ MARKS = {
     Action.REJECTED: ("!", "red"),
     Action.UNCHANGED: ("=", "dim"),
 }
-SHOWN = 20  # changes that `plan` prints of each kind; `show` prints all
+SHOWN = 10  # changes that `plan` prints of each kind; `show` prints all
 WIDEST = 100  # characters of one value
 
 
@@ -58,7 +60,7 @@ def _print_left_out(plan: Plan, shown: Mapping[Action, int], console: Console, m
         more.append(f"{shown[Action.REJECTED] - most:,} more rejected")
     if more:
         console.print(
-            f"  … and {', '.join(more)}: see them all with `bulkops show {plan.path}`", markup=False
+            f"  … and {', '.join(more)}: see them all with `{command('show', plan.path)}`", markup=False
         )
 
 
@@ -83,9 +85,13 @@ def print_summary(plan: Plan, console: Console) -> None:
 
 
 def _cost_line(header: Header) -> str:
-    times = ", ".join(f"{duration(s)} at share {share}" for share, s in sorted(header.estimate_s.items()))
-    about = f"; about {times}" if header.calls_write else ""
-    return f"Cost: {header.calls_read:,} calls to read (made), {header.calls_write:,} to write{about}."
+    cost = f"Cost: {header.calls_read:,} calls to read (made), {header.calls_write:,} to write"
+    times = {share: duration(s) for share, s in sorted(header.estimate_s.items())}
+    if not header.calls_write or not times:
+        return f"{cost}."
+    if len(set(times.values())) == 1:
+        return f"{cost}; about {next(iter(times.values()))}."
+    return f"{cost}; about {', '.join(f'{time} at share {share}' for share, time in times.items())}."
 
 
 def _change_lines(change: Change) -> Iterator[Text]:
@@ -123,6 +129,14 @@ def show_value(value: Value | Unknown) -> str:
             return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def command(name: str, path: Path) -> str:
+    """A command to be typed: `bulkops apply 'my plan'`."""
+    text = str(path)
+    if os.name == "nt":
+        return f'bulkops {name} "{text}"' if " " in text else f"bulkops {name} {text}"
+    return f"bulkops {name} {quote(text)}"
+
+
 def duration(seconds: float) -> str:
     """`4 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)
@@ -131,12 +145,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def counts_text(counts: Mapping[str, int]) -> str:
-    """`40 applied, 1 unchanged, 5 rejected, 0 held, 0 pending`."""
-    order = ("applied", "unchanged", "rejected", "held", "pending")
-    return ", ".join(f"{counts[name]:,} {name}" for name in order)
 
 
 def progress_text(
@@ -155,7 +163,7 @@ def progress_text(
         parts.append(f"{rate:,.0f} rows/s" if rate >= 10 else f"{rate:.1f} rows/s")
     if left_s is not None:
         parts.append(f"{duration(left_s)} left")
-    parts.append(f"{calls:,} calls left")
+    parts.append(f"{calls:,} calls left in the window")
     for name in ("rejected", "held"):
         if progress.counts[name] > at_start[name]:
             parts.append(f"{progress.counts[name] - at_start[name]:,} {name}")
@@ -163,48 +171,3 @@ def progress_text(
         parts.append(f"{progress.in_doubt:,} in doubt")
     line = " · ".join(parts)
     return f"{line} · waiting: {progress.waiting}" if progress.waiting else line
-
-
-def print_report(plan: Plan, now: Status, console: Console) -> None:
-    """What happened, and what to do about what did not."""
-    style = "green" if now.state == "finished" else "yellow"
-    line = Text(f"{now.state}: ", style=f"bold {style}")
-    console.print(line.append(counts_text(now.counts), style="default"))
-    console.print(usage_text(now))
-    if now.counts["rejected"] or now.counts["held"]:
-        print_endings(plan, ("rejected", "held"), console)
-        console.print(f"All of them as files: bulkops results {now.plan} --dir DIR", markup=False)
-    if now.counts["pending"]:
-        if now.waiting:
-            console.print(f"Stopped: {now.waiting}", markup=False)
-        console.print(f"Go on with: bulkops apply {now.plan}", markup=False)
-
-
-def usage_text(now: Status) -> str:
-    """`3 calls to read, 81 to write, 1 min 1 s`."""
-    return f"{now.calls['read']:,} calls to read, {now.calls['write']:,} to write, {duration(now.elapsed_s)}"
-
-
-def print_endings(plan: Plan, states: Sequence[str], console: Console, *, most: int = 10) -> None:
-    """The rows that ended in one of `states` and why: `clients.csv:7  rejected: …`."""
-    counts = plan.progress()
-    left = sum(counts[state] for state in states)
-    for fate in plan.fates():
-        if fate.state not in states:
-            continue
-        change = fate.change
-        where = f"{change.file}:{change.line}" if change.line is not None else f"row {change.n}"
-        console.print(f"  {where}  {fate.state}: {fate.reason}", markup=False)
-        most, left = most - 1, left - 1
-        if not most or not left:
-            break
-    if left:
-        console.print(f"  … and {left:,} more")
-
-
-def files_text(paths: Iterable[Path]) -> str:
-    """Where the files are, one folder a line."""
-    folders: dict[Path, list[str]] = {}
-    for path in paths:
-        folders.setdefault(path.parent, []).append(path.name)
-    return "\n".join(f"{folder}: {', '.join(names)}" for folder, names in folders.items())

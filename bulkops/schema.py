@@ -68,6 +68,10 @@ class Field:
     def is_udf(self) -> bool:
         return self.name.startswith("udf:")
 
+    def held(self, item: PicklistValue) -> str:
+        """What records hold where `item` was chosen: its value, in a user-defined list its text."""
+        return item.label or item.value if self.is_udf else item.value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parent:

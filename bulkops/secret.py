@@ -36,6 +36,11 @@ class Secret:
         """Where the secret is kept, never the secret."""
         return "a literal" if self.is_literal else f"{self._kind}:{self._text}"
 
+    @property
+    def file(self) -> Path | None:
+        """The file it is kept in, where it is kept in one of its own."""
+        return self._folder / Path(self._text).expanduser() if self._kind == "file" else None
+
     def reveal(self, account: str) -> str:
         """The secret itself. `account` is whose it is, for the keychain. TenantError says what is missing."""
         value = self._read(account)
@@ -63,7 +68,8 @@ class Secret:
             ) from None
 
     def _from_file(self) -> str:
-        path = self._folder / Path(self._text).expanduser()
+        path = self.file
+        assert path is not None
         try:
             return path.read_text("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:

@@ -128,6 +128,16 @@ class Sender:
         waiting = sum(lane.waiting for lane in closed)
         return (waiting, closed[0].closed or "") if waiting else None
 
+    def why_waiting(self) -> str | None:
+        """A sentence, while all there is to send waits to be sent again."""
+        waiting = [lane for lane in self._lanes.values() if lane.later]
+        if not waiting or any(lane.in_flight or lane.armed for lane in self._lanes.values()):
+            return None
+        later = sum(lane.later for lane in waiting)
+        return (
+            f"{later} refused call{'s' if later > 1 else ''} will be sent again soon: {waiting[0].why_later}"
+        )
+
     def withdraw(self) -> None:
         """What was armed and never left is pending again: nobody has to look for it."""
         for lane in self._lanes.values():
@@ -262,6 +272,7 @@ class Sender:
             self._conclude(work, Kind.REJECTED, reason=f"{error} (tried {work.tries} times)")
             return
         lane.later += 1
+        lane.why_later = str(error)
         self._tasks.start_soon(self._rearm, lane, work, wait_s)
 
     async def _rearm(self, lane: Lane, work: Work, wait_s: float) -> None:

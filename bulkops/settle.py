@@ -25,8 +25,8 @@ from bulkops.schema import Entity
 from bulkops.targets.base import RecordData, Target
 
 ASK_AGAIN_S = 30.0  # after a look that failed
-_LOST_CREATE = "the answer to its create was lost"
 LOOKS = 10  # failed ones in a row, after which the run stops
+_LOST_CREATE = "the answer to its create was lost"
 
 
 class Seen(Enum):

@@ -207,9 +207,7 @@ def pick_tenant(tenants: Mapping[str, Tenant], name: str | None, path: Path) -> 
             return next(iter(tenants.values()))
         raise TenantError(f"{path}: it has several tenants ({known}). Say which with --tenant")
     if name not in tenants:
-        raise TenantError(
-            f"{path}: there is no tenant {name!r}{_meant(name, tenants)}. It knows: {known}"
-        )
+        raise TenantError(f"{path}: there is no tenant {name!r}{_meant(name, tenants)}. It knows: {known}")
     return tenants[name]
 
 

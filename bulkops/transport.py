@@ -35,6 +35,7 @@ class Answer:
 
     status: int
     data: dict[str, Any]
+    date: str | None = None  # the server's clock, as its Date header has it
 
 
 class _CutShortError(Exception):
@@ -134,7 +135,7 @@ class Transport:
         if response.status == 200:
             data = parse(raw)
             if proves(data, kind):
-                return Answer(200, data)
+                return Answer(200, data, response.headers.get("Date"))
         refusal = classify(
             response.status,
             response.headers.get("Content-Type", ""),
@@ -144,7 +145,7 @@ class Transport:
             moved_to=_host_of(response.headers.get("Location")),
         )
         if refusal is None:
-            return Answer(response.status, parse(raw))
+            return Answer(response.status, parse(raw), response.headers.get("Date"))
         raise _noted(refusal, method, path)
 
 

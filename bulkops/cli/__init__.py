@@ -14,9 +14,22 @@ from bulkops.cli.console import flush, speak_utf8
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code (see `exits`)."""
     # Each command registers itself when its file is read.
-    from bulkops.cli import apply, demo, describe, plan, results, run, show, simulate, status, validate
+    from bulkops.cli import (
+        apply,
+        demo,
+        describe,
+        doctor,
+        init,
+        plan,
+        results,
+        run,
+        show,
+        simulate,
+        status,
+        validate,
+    )
 
-    _ = (apply, demo, describe, plan, results, run, show, simulate, status, validate)
+    _ = (apply, demo, describe, doctor, init, plan, results, run, show, simulate, status, validate)
     try:
         code = app(args=None if argv is None else list(argv), prog_name="bulkops", standalone_mode=False)
     except BaseException as error:

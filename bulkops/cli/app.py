@@ -26,7 +26,8 @@ T = TypeVar("T")
 class Commands(TyperGroup):
     """Listed in the order in which one uses them."""
 
-    ORDER = ("demo", "describe", "validate", "plan", "show", "apply", "run", "status", "results", "simulate")
+    ORDER = ("demo", "init", "describe", "validate", "plan", "show", "apply", "run", "status", "results",
+             "doctor", "simulate")  # fmt: skip
 
     def list_commands(self, ctx: object) -> list[str]:
         return sorted(self.commands, key=self.ORDER.index)

@@ -144,7 +144,7 @@ async def run_plan(
 
 def tell(plan: Plan, now: Status, *, as_json: bool) -> None:
     """What happened, and what to do about what did not."""
-    from bulkops.render import print_report
+    from bulkops.report.summary import print_report
     from bulkops.views import status_json
 
     if as_json:

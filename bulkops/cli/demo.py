@@ -33,8 +33,9 @@ def demo(
 ) -> int:
     """Run an example migration against a simulated tenant."""
     from bulkops.plan import Plan
-    from bulkops.render import files_text, print_plan
+    from bulkops.render import print_plan
     from bulkops.report.results import write_results
+    from bulkops.report.summary import files_text
 
     home = _prepare(folder)
     with _simulator() as url:
@@ -73,10 +74,15 @@ def _headline(text: str) -> None:
 
 def _prepare(folder: Path | None) -> Path:
     """A folder with the example job and its data."""
-    home = folder or Path(tempfile.mkdtemp(prefix="bulkops-demo-"))
-    if (home / f"{EXAMPLE}.plan").exists():
-        raise RefusedError(f"{home} holds an earlier demo: name another folder, or remove it")
-    shutil.copytree(examples() / EXAMPLE, home, dirs_exist_ok=True)
+    try:
+        home = folder or Path(tempfile.mkdtemp(prefix="bulkops-demo-"))
+        if home.is_dir() and any(home.iterdir()):
+            raise RefusedError(f"{home} is not empty: name another folder, it will be made")
+        shutil.copytree(examples() / EXAMPLE, home, dirs_exist_ok=True)
+    except OSError as error:
+        raise RefusedError(
+            f"{error.filename} cannot be used: {error.strerror}. Name another folder"
+        ) from error
     return home
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bulkops.cli.console import err
+
 if TYPE_CHECKING:
     from bulkops.progress import Stop
 
@@ -26,6 +28,8 @@ class Stopping:
     def asked(self, number: int) -> None:
         if not self.is_orderly or self.stop.reason is not None:
             self.stop_now()
+        elif err.is_terminal:
+            err.print("stopping: what is in flight finishes; Ctrl-C again stops at once")
         self.stop(f"stopped by {SIGNALS[signal.Signals(number)]}")
 
 

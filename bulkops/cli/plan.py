@@ -31,7 +31,7 @@ def plan(
     config: ConfigOption = None,
 ) -> int:
     """Show what a job would change, field by field. Only reads."""
-    from bulkops.render import print_plan
+    from bulkops.render import command, print_plan
     from bulkops.views import plan_json
 
     made = run_async(partial(make_plan, job_path, output, sources_of(source), config_of(config)))
@@ -39,7 +39,7 @@ def plan(
         out.json(plan_json(made.header, made.path, made.sha256))
     else:
         print_plan(made, out)
-        out.print(f"Written to {made.path}. Apply it with: bulkops apply {made.path}", markup=False)
+        out.print(f"Written to {made.path}. Apply it with: {command('apply', made.path)}", markup=False)
     counts = made.header.counts
     has_changes = any(counts[action] for action in ("create", "update", "delete"))
     return exits.CHANGES if detailed_exitcode and has_changes else exits.DONE

@@ -27,8 +27,8 @@ def results(
 ) -> None:
     """Write where each row ended to files that a job can read back."""
     from bulkops.plan import Plan
-    from bulkops.render import counts_text, files_text
     from bulkops.report.results import write_results
+    from bulkops.report.summary import counts_text, files_text
 
     plan = Plan.open(plan_path)
     written = write_results(plan, folder, as_workbook=file_format is Format.XLSX)

@@ -34,7 +34,7 @@ def run(
     config: ConfigOption = None,
 ) -> int:
     """Plan a job, ask, and apply it."""
-    from bulkops.render import print_plan
+    from bulkops.render import command, print_plan
 
     released = allowed(allow)
     check_may_ask(yes=yes)
@@ -45,7 +45,7 @@ def run(
         out.print("There is nothing to write.")
         return exits.WITH_ERRORS if plan.header.counts["rejected"] else exits.DONE
     if not ask_to_write(question(plan), yes=yes):
-        err.print(f"nothing was written; the plan is kept: bulkops apply {plan.path}", markup=False)
+        err.print(f"nothing was written; the plan is kept: {command('apply', plan.path)}", markup=False)
         return exits.REFUSED
     now = run_async(partial(run_plan, plan, tenant_of(plan, config_of(config), None), allow=released))
     tell(plan, now, as_json=False)

@@ -17,6 +17,7 @@ from bulkops.job.model import (
     Empty,
     FieldSpec,
     FileSource,
+    FrameSource,
     Inactive,
     Job,
     Keep,
@@ -47,6 +48,7 @@ __all__ = [
     "Empty",
     "FieldSpec",
     "FileSource",
+    "FrameSource",
     "Inactive",
     "Job",
     "Keep",
@@ -105,8 +107,14 @@ def _with_sources(job: Job, sources: Mapping[str, Path], faults: Faults) -> Job:
 
 def _reading(step: Step, file: Path) -> Step:
     """The step with another file, whose dialect is its own; what makes rows distinct is the step's."""
-    distinct = step.source.distinct if isinstance(step.source, FileSource) else None
-    return replace(step, source=FileSource(file=file, display=str(file), distinct=distinct))
+    old = step.source if isinstance(step.source, FileSource) else None
+    source = FileSource(
+        file=file,
+        display=str(file),
+        usual_sheet=old.sheet if old and file.suffix.lower() == ".xlsx" else None,
+        distinct=old.distinct if old else None,
+    )
+    return replace(step, source=source)
 
 
 Finder = Callable[[Job], Iterable[str]]
@@ -117,44 +125,17 @@ def _in_steps(key: str, uses: Callable[[Step], bool]) -> Finder:
     return lambda job: (step.where(key) for step in job.steps if uses(step))
 
 
-def _in_files(uses: Callable[[FileSource], bool]) -> Finder:
-    return _in_steps("source", lambda step: isinstance(step.source, FileSource) and uses(step.source))
-
-
-def _in_fields(uses: Callable[[FieldSpec], bool]) -> Finder:
-    return lambda job: (spec.where for step in job.steps for spec in step.specs().values() if uses(spec))
-
-
-def _of_type(suffix: str) -> Finder:
-    return _in_files(lambda source: source.file.suffix.lower() == suffix)
-
-
 def _as_recipe(key: str, kind: type[Recipe]) -> Finder:
     return lambda job: [job.where(key)] if isinstance(job.recipe, kind) else []
 
 
 UNSUPPORTED: tuple[tuple[str, Finder], ...] = (
-    ("a second step", lambda job: (step.where() for step in job.steps[1:])),
     ("the recipe `reassign`", _as_recipe("reassign", Reassign)),
     ("the recipe `close_projects`", _as_recipe("close_projects", CloseProjects)),
     ("a query as source", _in_steps("source", lambda step: isinstance(step.source, QuerySource))),
-    ("an .xlsx file as source", _of_type(".xlsx")),
-    ("a .jsonl file as source", _of_type(".jsonl")),
-    ("a .parquet file as source", _of_type(".parquet")),
-    ("`sheet`", _in_files(lambda source: source.sheet is not None)),
-    ("`distinct`", _in_files(lambda source: source.distinct is not None)),
-    ("`from`", _in_fields(lambda spec: spec.from_ is not None)),
-    ("`inactive`", _in_fields(lambda spec: spec.inactive is not None)),
-    ("`udf`", _in_steps("udf", lambda step: bool(step.udf))),
-    ("`udf:` in `match`", _in_steps("match", lambda step: any(_is_udf(name) for name in step.match))),
-    ("`impersonate`", _in_steps("impersonate", lambda step: step.impersonate is not None)),
     ("`marker`", _in_steps("marker", lambda step: step.marker is not None)),
 )  # fmt: skip
 """What job files can say and this version does not do: taken out line by line as it comes to life."""
-
-
-def _is_udf(name: str) -> bool:
-    return name.casefold().startswith("udf:")
 
 
 def unsupported(job: Job) -> list[Fault]:

@@ -12,7 +12,7 @@ from bulkops.errors import Fault
 from bulkops.job.model import FieldSpec, Job, Step, StepAction
 from bulkops.job.yamlfile import position
 from bulkops.schema import Entity
-from bulkops.wording import field_hint, listed, shown
+from bulkops.wording import TENANT_COUNTS, field_hint, listed, shown
 
 FindEntity: TypeAlias = Callable[[str], Entity | None]
 Suggest: TypeAlias = Callable[[str], list[str]]
@@ -67,6 +67,8 @@ def _check_action(step: Step, entity: Entity) -> Iterator[Fault]:
         return
     possible = [action for action in _PARTICIPLES if action in entity.can]
     hint = f"It allows {listed(possible, 'and')}." if possible else "It can only be read."
+    if entity.shipped is not None and set(lacking) & set(entity.shipped.can):
+        hint = TENANT_COUNTS
     done = " or ".join(_PARTICIPLES[action] for action in lacking)
     message = f"{entity.name} cannot be {done}, which `{step.action}` needs"
     yield Fault(where=step.where("action"), message=message, hint=hint)
@@ -114,7 +116,12 @@ def _check_comparable(name: str, entity: Entity, where: str, key: str) -> Iterat
                 yield Fault(where=where, message=message)
             return  # which ones there are is known to the tenant only
         message = f"{entity.name} has no field {shown(name)}, which `{key}` names"
-        yield Fault(where=where, message=message, hint=field_hint(entity, name, as_key=True))
+        is_lost = entity.shipped is not None and entity.shipped.find(name) is not None
+        hint = TENANT_COUNTS if is_lost else field_hint(entity, name, as_key=True)
+        yield Fault(where=where, message=message, hint=hint)
     elif not field.is_queryable:
         message = f"{entity.name}.{field.name} cannot be queried, so `{key}` cannot name it"
-        yield Fault(where=where, message=message, hint=f"`bulkops describe {entity.name}` shows what can be.")
+        shipped = entity.shipped and entity.shipped.find(name)
+        usual = f"`bulkops describe {entity.name}` shows what can be."
+        hint = TENANT_COUNTS if shipped and shipped.is_queryable else usual
+        yield Fault(where=where, message=message, hint=hint)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from bulkops.errors import Fault, JobError
 from bulkops.safety import DEFAULTS, Limit
+from bulkops.wording import did_you_mean, listed, shown
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class StepAction(StrEnum):
@@ -98,6 +103,7 @@ class Distinct:
 
     by: tuple[str, ...]
     keep: Keep = Keep.LAST
+    where: str = field(default="", compare=False)  # "jobs/x.yaml:12"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +118,7 @@ class FileSource:
     header_row: int = 1  # the line, or the row of the sheet, that holds the column names
     columns: tuple[str, ...] | None = None  # the names, where the file has no header
     sheet: str | None = None
+    usual_sheet: str | None = None  # of the file that this one stands for: taken where it has such a sheet
     distinct: Distinct | None = None
 
 
@@ -123,7 +130,16 @@ class QuerySource:
     where: tuple[Condition, ...] = ()
 
 
-Source: TypeAlias = FileSource | QuerySource
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSource:
+    """Rows that a Python program holds: the frame's columns are the header, its index is not read."""
+
+    frame: DataFrame = field(repr=False, compare=False)
+    display: str  # for messages and locators
+    distinct: Distinct | None = None
+
+
+Source: TypeAlias = FileSource | QuerySource | FrameSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +205,13 @@ class Step:
     def specs(self) -> dict[str, FieldSpec]:
         """`fields` and `udf` in one: UDFs as "udf:Name"."""
         return {**self.fields, **{f"udf:{name}": spec for name, spec in self.udf.items()}}
+
+    def unread(self) -> frozenset[str]:
+        """The columns that are ignored and that nothing else names: what they hold is nobody's matter."""
+        specs = [*self.specs().values(), *([self.impersonate] if self.impersonate else [])]
+        named = {name for spec in specs for name in spec.source_columns}
+        distinct = None if isinstance(self.source, QuerySource) else self.source.distinct
+        return frozenset(self.ignore) - named - set(distinct.by if distinct else ())
 
 
 class Method(StrEnum):
@@ -267,3 +290,19 @@ class Job:
     def where(self, key: str = "") -> str:
         """Where a key stands: `jobs/x.yaml:3`."""
         return f"{self.path}:{self.lines.get(key, 1)}"
+
+    def with_frame(self, step: str, frame: DataFrame, *, name: str = "") -> Job:
+        """The job with the rows of `frame` as the source of `step`, which keeps its `distinct`.
+
+        `name` is what messages and plans call the frame. Raises JobError where there is no such step.
+        """
+        names = [item.name for item in self.steps]
+        if step not in names:
+            hint = did_you_mean(step, names) or (f"The steps are {listed(names)}." if names else "")
+            raise JobError(
+                [Fault(where=str(self.path), message=f"there is no step {shown(step)}", hint=hint)]
+            )
+        old = self.steps[names.index(step)]
+        distinct = None if isinstance(old.source, QuerySource) else old.source.distinct
+        source = FrameSource(frame=frame, display=name or f"frame of {step}", distinct=distinct)
+        return replace(self, steps=tuple(replace(s, source=source) if s is old else s for s in self.steps))

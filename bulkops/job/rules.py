@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from bulkops.errors import Fault
 from bulkops.job.model import FieldSpec, Job, Step, StepAction
-from bulkops.wording import counted, did_you_mean, listed, shown
+from bulkops.wording import did_you_mean, listed, shown
 
 
 def rule_faults(job: Job) -> list[Fault]:
@@ -88,13 +88,6 @@ def _from(
     if all(other is not earlier for earlier in reachable):
         message = f"`from` names the step {shown(spec.from_)}, which comes later (line {other.line})"
         yield Fault(where=spec.where, message=message, hint=f"Move it above {shown(step.name)}.")
-    texts = len(spec.source_columns)
     if "match" not in other.lines:
         message = f"`from` needs a `match` in the step {shown(other.name)}, to know its records by"
         yield Fault(where=spec.where, message=message)
-    elif other.match and texts and texts != len(other.match):
-        message = (
-            f"`from` compares {counted(texts, 'column')} with the "
-            f"{counted(len(other.match), 'field')} of `match` in the step {shown(other.name)}"
-        )
-        yield Fault(where=spec.where, message=message, hint=f"They are {listed(other.match)}, in this order.")

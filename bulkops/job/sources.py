@@ -144,7 +144,11 @@ def _is_given(form: Form, key: str) -> bool:
 
 def _distinct(node: Node, faults: Faults) -> Distinct:
     with Form(node, "`distinct`", faults) as form:
-        return Distinct(by=form.texts("by", required=True), keep=form.choice("keep", Keep) or Keep.LAST)
+        return Distinct(
+            by=form.texts("by", required=True),
+            keep=form.choice("keep", Keep) or Keep.LAST,
+            where=faults.where(form.at("by")),
+        )
 
 
 def read_conditions(form: Form, key: str, *, required: bool = False) -> tuple[Condition, ...]:

@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from bulkops.errors import Fault, JobError
 from bulkops.job.model import Empty, FieldSpec, Step, StepAction
-from bulkops.mapping.fieldmap import NOTHING, About, Columns, FieldMap, Nothing, field_map
-from bulkops.mapping.mapper import IMPERSONATE, Filled, Mapper, chosen
-from bulkops.record import RowError, Value
+from bulkops.mapping.fieldmap import NOTHING, About, Columns, Nothing, field_map
+from bulkops.mapping.mapper import Filled, Mapper
+from bulkops.record import IMPERSONATE, RowError, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.wording import TENANT_COUNTS, field_hint, listed
 
-__all__ = ["Mapper", "chosen", "compile_mapping"]
+__all__ = ["Mapper", "compile_mapping"]
 
 
 def compile_mapping(
@@ -49,17 +49,20 @@ class _Compiler:
         self.faults: list[Fault] = []
         self.mapped: dict[str, str] = {}  # field names, and where the job maps them
         self.matched = {shape.name for name in step.match if (shape := self._shape_of(name))}
+        self.creates_only = step.action is StepAction.CREATE
 
     def fault(self, where: str, message: str, hint: str = "") -> None:
         self.faults.append(Fault(where=where, message=message, hint=hint))
 
     def mapper(self) -> Mapper:
         made = [self._field(name, spec) for name, spec in self.step.specs().items()]
+        made.append(self._author())
         self._check_required()
         self._check_columns()
-        return Mapper(_parents_first([item for item in made if item]), len(self.columns.names))
+        filled = _parents_first([item for item in made if item])
+        return Mapper(filled, len(self.columns.names), creates_only=self.creates_only)
 
-    def _field(self, name: str, spec: FieldSpec) -> _Filled | None:
+    def _field(self, name: str, spec: FieldSpec) -> Filled | None:
         shape = self._shape_of(name)
         if shape is None:
             self.fault(spec.where, *self._unknown(name))
@@ -69,18 +72,71 @@ class _Compiler:
         if shape.name in self.mapped:
             self.fault(spec.where, f"{shape.name} is mapped twice, also at {self.mapped[shape.name]}")
         self.mapped[shape.name] = spec.where
-        way = field_map(shape, spec, self.columns, is_live=self.entity.is_live, faults=self.faults)
-        return _Filled(way=way, nothing=self._nothing(shape, spec)) if way else None
+        before = len(self.faults)
+        about = About(
+            shape=shape,
+            parent=self.entity.find(shape.picklist_parent) if shape.picklist_parent else None,
+            shipped=self._shipped(shape.name),
+            is_live=self.entity.is_live,
+            creates_only=self.creates_only,
+            is_key=shape.name in self.matched,
+        )
+        way = field_map(about, spec, self.columns, faults=self.faults)
+        self._name_both(about, before)
+        return Filled(way=way, nothing=self._nothing(shape, spec)) if way else None
+
+    def _author(self) -> Filled | None:
+        """Who is to be the creator, row by row: a field of no record."""
+        spec = self.step.impersonate
+        if spec is None:
+            return None
+        where = self.step.where(IMPERSONATE)
+        if not self.entity.can_impersonate:
+            message = f"{self.entity.name} cannot be created in somebody else's name"
+            self.fault(where, message, "The API allows that for some entities only: take `impersonate` out")
+        elif self.step.action not in (StepAction.CREATE, StepAction.UPSERT):
+            message = (
+                f"`impersonate` says who creates a record, and this step's action is `{self.step.action}`"
+            )
+            self.fault(where, message, "Take it out")
+        if spec.empty is Empty.CLEAR:
+            self.fault(
+                where, "`impersonate` fills no field, so there is nothing to clear", "Take `empty` out"
+            )
+        shape = Field(name=IMPERSONATE, type=FieldType.LONG, reference="Resources")
+        about = About(shape=shape, is_live=self.entity.is_live)
+        way = field_map(about, spec, self.columns, faults=self.faults)
+        return Filled(way=way, nothing=self._nothing(shape, spec)) if way else None
 
     def _shape_of(self, name: str) -> Field | None:
         """The field of that name. Offline, a user-defined field is taken as the job describes it."""
         shape = self.entity.find(name)
         if shape is None:
-            is_unseen = name.startswith("udf:") and self.entity.has_udfs and not self.entity.is_live
-            return _as_described(name, self.step.specs().get(name)) if is_unseen else None
+            is_unseen = _is_udf(name) and self.entity.has_udfs and not self.entity.is_live
+            return self._as_described(name) if is_unseen else None
         # Metadata names the parent of a picklist as the older API spells it.
         parent = self.entity.find(shape.picklist_parent) if shape.picklist_parent else None
         return replace(shape, picklist_parent=parent.name) if parent else shape
+
+    def _as_described(self, name: str) -> Field:
+        """A user-defined field in the job's own spelling, of the type that its spec speaks of."""
+        for key, spec in self.step.specs().items():
+            if key.casefold() == name.casefold():
+                return Field(name=key, type=_type_described(spec))
+        return Field(name=name, type=FieldType.STRING)
+
+    def _shipped(self, name: str) -> Field | None:
+        """What the catalog says of a field, where this is the tenant's entity."""
+        return self.entity.shipped.find(name) if self.entity.shipped else None
+
+    def _name_both(self, about: About, before: int) -> None:
+        """Where the tenant has another kind of field than the catalog, the new faults say so."""
+        shape, shipped = about.shape, about.shipped
+        if shipped is None or _kind(shape) == _kind(shipped):
+            return
+        told = f"In this tenant {shape.name} is {_kind(shape)}, by the shipped catalog {_kind(shipped)}"
+        for n, fault in enumerate(self.faults[before:], before):
+            self.faults[n] = replace(fault, hint=f"{fault.hint}. {told}" if fault.hint else told)
 
     def _use_columns(self, spec: FieldSpec) -> None:
         """The columns of a field that is not known are no second fault."""
@@ -89,36 +145,35 @@ class _Compiler:
             spec, labels={}, default=None, date=None, timezone=None, number=None, lookup=(), entity=None,
             from_="?" if len(spec.columns) > 1 else None,
         )  # fmt: skip
-        field_map(text, plain, self.columns, is_live=False, faults=self.faults)
+        field_map(About(shape=text, is_live=False), plain, self.columns, faults=self.faults)
 
     def _unknown(self, name: str) -> tuple[str, str]:
-        """What to say of a name that is no field: its name here, if it is the older API's or a label."""
-        entity, plain = self.entity, name.removeprefix("udf:").casefold()
-        message = f"{entity.name} has no field `{name}`"
-        if name.startswith("udf:"):
-            message = f"{entity.name} has no user-defined field `{name.removeprefix('udf:')}`"
-        for shape in entity.fields.values():
-            if plain == shape.soap_name.casefold():
-                return message, f"That is the older API's name; here it is `{shape.name}`"
-        for shape in entity.fields.values():
-            if plain in (shape.label.casefold(), shape.name.removeprefix("udf:").casefold()):
-                udf = shape.name.removeprefix("udf:")
-                return message, f"Did you mean `{udf}`{', under `udf`' if shape.is_udf else ''}?"
-        near = nearest(name, entity.fields)
-        return message, f"Did you mean `{near}`?" if near else f"`bulkops describe {entity.name}` lists them"
+        """What to say of a name that is no field."""
+        message = f"{self.entity.name} has no field `{name}`"
+        if _is_udf(name):
+            message = f"{self.entity.name} has no user-defined field `{name[4:]}`"
+        if self._shipped(name):
+            return f"{message} in this tenant", TENANT_COUNTS
+        return message, field_hint(self.entity, name)
 
     def _check_writable(self, shape: Field, spec: FieldSpec) -> None:
         """A read-only field can be a key of records that exist, and is written where a create needs it."""
         action = self.step.action
-        is_key = shape.name in self.matched and action is not StepAction.CREATE
-        if shape.name == "id" and not is_key:
-            hint = (
-                "Take it out" if action is StepAction.CREATE else "Name it in `match` to find records by it"
-            )
+        if spec.empty is Empty.CLEAR and shape.type is FieldType.BOOLEAN:
+            message = f"{shape.name} is true or false: it cannot be cleared"
+            self.fault(spec.where, message, "Take `empty: clear` out, or give a `default`")
+        is_key = shape.name in self.matched and not self.creates_only
+        if shape.is_udf and shape.reference:
+            message = f"{shape.name.removeprefix('udf:')} points to other records"
+            self.fault(spec.where, message, "The API can neither read nor write such user-defined fields")
+        elif shape.name == "id" and not is_key:
+            hint = "Take it out" if self.creates_only else "Name it in `match` to find records by it"
             self.fault(spec.where, "id is given by the server and cannot be written", hint)
         elif shape.is_read_only and not shape.is_required:
             if not is_key:
-                self.fault(spec.where, f"{shape.name} is read-only", "Take it out")
+                shipped = self._shipped(shape.name)
+                hint = TENANT_COUNTS if shipped and not shipped.is_read_only else "Take it out"
+                self.fault(spec.where, f"{shape.name} is read-only", hint)
             elif action is StepAction.UPSERT:
                 message = f"{shape.name} is read-only, so a record that an upsert creates would not have it"
                 self.fault(spec.where, message, "Use `action: update`, or match by another field")
@@ -133,15 +188,13 @@ class _Compiler:
 
         if shape.name in self.matched:
             return error(f"and {shape.name} is a match key")
-        if shape.is_required and self.step.action is StepAction.CREATE:
+        if shape.is_required and self.creates_only:
             return error(f"and {shape.name} is required")
         if spec.empty is Empty.REJECT:
             return error(f"which the job rejects for {shape.name}")
-        if spec.empty is Empty.CLEAR:
-            return (
-                error(f"and {shape.name} is required, so it cannot be cleared") if shape.is_required else None
-            )
-        return NOTHING
+        if spec.empty is Empty.CLEAR and shape.is_required:
+            return error(f"and {shape.name} is required, so it cannot be cleared")
+        return None if spec.empty is Empty.CLEAR else NOTHING
 
     def _check_required(self) -> None:
         missing = [name for name in self._required() if name not in self.mapped]
@@ -150,6 +203,9 @@ class _Compiler:
             hint = (
                 f"`{self.step.action}` of {self.entity.name} needs a value for each: a column, or a constant"
             )
+            ours = [name for name in missing if (known := self._shipped(name)) and not known.is_required]
+            if ours:
+                hint += f". This tenant requires {listed(ours, 'and')}, the shipped catalog does not"
             self.fault(self.step.where("fields"), f"{', '.join(missing)} {verb}", hint)
 
     def _required(self) -> list[str]:
@@ -176,24 +232,33 @@ class _Compiler:
             self.fault(self.step.where("ignore"), one if len(unused) == 1 else many, hint)
 
 
-def _as_described(name: str, spec: FieldSpec | None) -> Field:
-    """A user-defined field of the type that its spec speaks of."""
-    kind = FieldType.STRING
-    if spec and (spec.date or spec.timezone):
-        kind = FieldType.DATETIME
-    elif spec and spec.number:
-        kind = FieldType.DOUBLE
-    elif spec and (spec.lookup or spec.from_):
-        kind = FieldType.LONG
-    return Field(name=name, type=kind)
+def _is_udf(name: str) -> bool:
+    return name.casefold().startswith("udf:")
 
 
-def _parents_first(filled: Sequence[_Filled]) -> list[_Filled]:
+def _kind(shape: Field) -> str:
+    """What a field holds, as far as it decides how a job may fill it."""
+    if shape.picklist is not None:
+        return "a picklist"
+    if shape.is_date_only:
+        return "a date"
+    return f"of type {shape.type}" + (f", an id of {shape.reference}" if shape.reference else "")
+
+
+def _type_described(spec: FieldSpec) -> FieldType:
+    if spec.date or spec.timezone:
+        return FieldType.DATETIME
+    if spec.number:
+        return FieldType.DOUBLE
+    return FieldType.LONG if spec.lookup or spec.from_ else FieldType.STRING
+
+
+def _parents_first(filled: Sequence[Filled]) -> list[Filled]:
     """A dependent picklist is read inside its parent's value, so the parent comes before it."""
     by_name = {item.way.name: item for item in filled}
-    ordered: dict[str, _Filled] = {}
+    ordered: dict[str, Filled] = {}
 
-    def place(item: _Filled, above: tuple[str, ...]) -> None:
+    def place(item: Filled, above: tuple[str, ...]) -> None:
         parent = by_name.get(item.way.parent)
         if parent and parent.way.name not in above:
             place(parent, (*above, item.way.name))

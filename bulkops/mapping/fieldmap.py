@@ -47,6 +47,7 @@ class FieldMap:
     columns: tuple[str, ...] = ()  # for messages
     cell: int | None = None  # the one cell that messages show
     parent: str = ""  # the field whose value has to be known before this one's
+    picklist: Picklist | None = None
 
 
 class Columns:
@@ -146,7 +147,12 @@ class _Maker:
         else:
             make, cell = self._single()
         return FieldMap(
-            name=self.shape.name, make=make, columns=self.spec.source_columns, cell=cell, parent=self.parent
+            name=self.shape.name,
+            make=make,
+            columns=self.spec.source_columns,
+            cell=cell,
+            parent=self.parent,
+            picklist=self.picklist,
         )
 
     def _check_type(self) -> None:
@@ -208,15 +214,11 @@ class _Maker:
 
         def choose(text: str, values: Values) -> Made:
             if name in values:
-                return picklist.find(text, _parent_text(values[name]))
+                return picklist.find(text, parent_text(values[name]))
             if not can_wait:
                 return picklist.find(text, unsaid)
             picklist.check(text)
-            return Choice(
-                parent=name,
-                choose=lambda parent: picklist.find(text, _parent_text(parent)),
-                about=RowError(message=""),
-            )
+            return Choice(text=text, parent=name, about=RowError(message=""))
 
         return choose
 
@@ -313,7 +315,7 @@ class _Maker:
         def make(cells: Cells, _: Values) -> Made:
             key = tuple(cells[n].strip() for n in at)
             absent = [name for name, text in zip(names, key, strict=True) if text in missing]
-            if len(absent) == len(key):
+            if names[-1] in absent:  # keys go from wide to narrow: a project says nothing without its phase
                 return NOTHING
             if absent:
                 raise ValueError(
@@ -383,7 +385,7 @@ def _of_template(text: str, error: ValueError) -> str:
     return f"{shown!r}, made by the template, {error}"
 
 
-def _parent_text(value: Value) -> str | None:
+def parent_text(value: Value) -> str | None:
     """The parent's value as picklist metadata spells it, "" where there is none; None where nobody knows."""
     if value is None:
         return ""

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from bulkops.mapping.fieldmap import NOTHING, FieldMap, Nothing
+from bulkops.mapping.fieldmap import NOTHING, FieldMap, Nothing, parent_text
 from bulkops.mapping.picklists import InactiveError
-from bulkops.record import Choice, Record, Row, RowError, Scalar, Value
-
-IMPERSONATE = "impersonate"  # stands among the fields of a row, and in no record
+from bulkops.record import IMPERSONATE, Choice, Record, Row, RowError, Scalar, Value
 
 Parts: TypeAlias = tuple[Record, tuple[RowError, ...]]
 
@@ -34,6 +32,7 @@ class Mapper:
         self.fields = tuple(name for name in names if name != IMPERSONATE)
         self.needs = tuple(dict.fromkeys(item.way.parent for item in filled if item.way.parent))
         self._filled = tuple((item, item.way.name, item.way.make) for item in filled)
+        self._picklists = {item.way.name: item.way.picklist for item in filled if item.way.picklist}
         self._columns = columns
         self._creates_only = creates_only
 
@@ -59,6 +58,23 @@ class Mapper:
             else:
                 made.put(item, name, value)
         return made.parts(creates_only=self._creates_only)
+
+    def chosen(self, record: Record, current: Mapping[str, Scalar]) -> Record | tuple[RowError, ...]:
+        """`record` with its choices made inside the values that `current` holds, or what speaks against it.
+
+        `current` is the record that the row meets, empty where there is none yet.
+        """
+        values, doubts, errors = dict(record.values), dict(record.doubts), []
+        for name, choice in record.choices.items():
+            try:
+                parent = parent_text(current.get(choice.parent))
+                values[name] = self._picklists[name].find(choice.text, parent)
+            except InactiveError as error:
+                values[name] = error.value
+                doubts[name] = replace(choice.about, message=str(error))
+            except ValueError as error:
+                errors.append(replace(choice.about, message=str(error)))
+        return tuple(errors) or replace(record, values=values, doubts=doubts, choices={})
 
     def _wrong_count(self, row: Row) -> str:
         place = f"line {row.line}" if row.line is not None else "the row"
@@ -102,22 +118,3 @@ def _row_error(way: FieldMap, cells: tuple[str, ...], message: str) -> RowError:
     if message and not column:
         message = f"{way.name}: {message}"
     return RowError(message=message, column=column, value=shown, field=way.name)
-
-
-def chosen(record: Record, current: Mapping[str, Scalar]) -> Record | tuple[RowError, ...]:
-    """`record` with its choices made inside the values that `current` holds, or all that speaks against it.
-
-    `current` is the record that the row meets, empty where there is none yet.
-    """
-    if not record.choices:
-        return record
-    values, doubts, errors = dict(record.values), dict(record.doubts), []
-    for name, choice in record.choices.items():
-        try:
-            values[name] = choice.choose(current.get(choice.parent))
-        except InactiveError as error:
-            values[name] = error.value
-            doubts[name] = replace(choice.about, message=str(error))
-        except ValueError as error:
-            errors.append(replace(choice.about, message=str(error)))
-    return tuple(errors) or replace(record, values=values, doubts=doubts, choices={})

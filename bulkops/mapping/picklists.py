@@ -111,7 +111,8 @@ class Picklist:
         return self._value(sendable(text))
 
     def _typed(self, found: PicklistValue) -> Scalar:
-        return found.label or found.value if self._field.is_udf else self._value(found.value)
+        text = self._field.held(found)
+        return text if self._field.is_udf else self._value(text)
 
     def _value(self, value: str) -> Scalar:
         if self._field.type is FieldType.BOOLEAN:

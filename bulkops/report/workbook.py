@@ -16,8 +16,9 @@ from bulkops.plan import RowState
 MOST_ROWS = 1_048_576  # the header included
 MOST_CHARACTERS = 32_767
 
-# XML has no control characters; spreadsheets write them as _x0007_, and what looks like that as _x005F_x0007_.
-_UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+# XML has no control characters and no lone carriage return. Spreadsheets write _x0007_ for them, and
+# _x005F_x0007_ for a text that looks like that.
+_UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
 def write_workbook(path: Path, header: Sequence[str], rows: Iterable[tuple[RowState, Sequence[str]]]) -> None:

@@ -26,6 +26,8 @@ def information(store: Store, entity: str) -> dict[str, Any]:
     info |= {
         f"userAccessFor{action.title()}": "All" if allowed else "None" for action, allowed in able.items()
     }
+    if able["query"] and store.switches.is_restricted(entity):
+        info["userAccessForQuery"] = "Restricted"
     info["hasUserDefinedFields"] = shape.has_udfs and bool(store.udfs.get(entity))
     info["supportsWebhookCallouts"] = any(facts.get("webhook") for facts in shape.fields.values())
     return {"info": info}

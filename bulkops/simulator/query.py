@@ -17,7 +17,7 @@ import orjson
 
 from bulkops.simulator.catalog import UDFS
 from bulkops.simulator.filters import Node, QueryError, compile_filter
-from bulkops.simulator.rules import HIDING, hidden
+from bulkops.simulator.rules import hidden, hides
 from bulkops.simulator.store import Row, Store, Table
 
 MAX_PAGE = 500
@@ -125,7 +125,7 @@ class Pages:
 
     def compiled(self, query: Query) -> Node:
         node = compile_filter(query.filter, self.table, self.udfs, self.store.switches)
-        if self.table.shape.name in HIDING:
+        if hides(self.store, self.table.shape.name):
             test, entity = node.test, self.table.shape.name
             node.test = lambda row: test(row) and not hidden(self.store, entity, dict(row))
         return node
@@ -133,7 +133,7 @@ class Pages:
     def visible(self, ids: Sequence[int]) -> Sequence[int]:
         """Ids without those of records that no read shows."""
         entity = self.table.shape.name
-        if entity not in HIDING:
+        if not hides(self.store, entity):
             return ids
         return [row_id for row_id in ids if not hidden(self.store, entity, self.table[row_id])]
 

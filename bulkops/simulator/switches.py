@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from bulkops.simulator.catalog import suggest
+from bulkops.simulator.catalog import names, suggest
 
 OnOff = Literal["on", "off"]
 OffOn = Literal["off", "on"]
 Chance = Annotated[float, (0.0, 1.0)]
 Milliseconds = Annotated[float, (0.0, 600_000.0)]
+Entities = Annotated[str, "names, commas between"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +54,11 @@ class Switches:
     # client relies on it under a parent.
     id_in_path: Literal["child", "refuse", "any"] = "child"
     trim: OnOff = "on"  # whether the server trims text
+    # Entities of which the API user's security level shows some records only: no read shows odd ids.
+    restricted: Entities = ""
+
+    def is_restricted(self, entity: str) -> bool:
+        return entity in self.restricted.split(",")
 
     def values(self) -> dict[str, Any]:
         return asdict(self)
@@ -88,6 +94,8 @@ def _read(name: str, kind: Any, value: object) -> Any:
         if text not in allowed:
             raise ValueError(f"the switch {name} is {' or '.join(allowed)}, not {text!r}")
         return text
+    if get_args(kind)[0] is str:
+        return ",".join(_entity(name, text.strip()) for text in str(value).split(",") if text.strip())
     low, high = get_args(kind)[1]
     try:
         number = float(str(value))
@@ -96,3 +104,10 @@ def _read(name: str, kind: Any, value: object) -> Any:
     if not low <= number <= high:
         raise ValueError(f"the switch {name} is a number from {low:g} to {high:g}, not {str(value)!r}")
     return number
+
+
+def _entity(switch: str, name: str) -> str:
+    found = names().get(name.casefold())
+    if found is None:
+        raise ValueError(f"the switch {switch}: there is no entity {name!r}{suggest(name, names().values())}")
+    return found

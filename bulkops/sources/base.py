@@ -6,11 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from bulkops.errors import SourceError
-from bulkops.job.model import FileSource
-from bulkops.record import Row
-
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+from bulkops.record import Locator, Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +35,18 @@ class Source(Protocol):
         ...
 
     @property
+    def file(self) -> str:
+        """The file as the job names it."""
+        ...
+
+    @property
+    def sheet(self) -> str:
+        """The sheet of a workbook, or nothing."""
+        ...
+
+    @property
     def display(self) -> str:
-        """What the source is called in messages and plans."""
+        """What the source is called in messages and plans: `tasks.csv`; `tasks.xlsx, sheet Tasks`."""
         ...
 
     @property
@@ -48,23 +54,35 @@ class Source(Protocol):
         """How the text is written, where it is text."""
         ...
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was guessed, or is easily overlooked: whole sentences for the plan to print."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """How many rows `distinct` leaves out; known once `rows()` was begun."""
+        ...
+
     def rows(self) -> Iterator[Row]:
         """Every row in file order, from the start at each call. Raises SourceError where reading fails."""
         ...
 
 
-def open_source(spec: FileSource) -> Source:
-    """The source of a step, looked at so far that columns and dialect are known and one row was seen.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What sources that drop nothing have in common."""
 
-    Raises SourceError: no such file, not a text file, unknown encoding, no header, no row.
-    """
-    suffix = spec.file.suffix.lower()
-    if suffix in TEXT_SUFFIXES:
-        from bulkops.sources.csvfile import open_csv
+    file: str
+    columns: tuple[str, ...]
+    sheet: str = ""
+    dialect: Dialect | None = None
+    warnings: tuple[str, ...] = ()
 
-        return open_csv(spec)
-    known = " ".join(TEXT_SUFFIXES)
-    raise SourceError(
-        f"{spec.display}: '{suffix or spec.file.name}' files cannot be read. "
-        f"Save the table as CSV in UTF-8; known are {known}"
-    )
+    @property
+    def display(self) -> str:
+        return str(Locator(file=self.file, sheet=self.sheet or None))
+
+    @property
+    def dropped(self) -> int:
+        return 0

@@ -1,29 +1,23 @@
 """Delimited text files: every row with the line where it begins, in constant memory, no cell altered.
 
 The standard library's reader is used in its strict mode: where it would have to guess what a quote
-means, the row gets a fault instead. Result files of bulkops are known by their columns and read back.
+means, the row gets a fault instead.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import difflib
-import io
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
-from bulkops.cells import RESULT_PREFIX, SURPLUS, is_result_file, unescape_cell
 from bulkops.errors import SourceError
 from bulkops.job.model import FileSource
 from bulkops.record import Row
-from bulkops.sources.base import Dialect
+from bulkops.sources.base import Dialect, Table
 from bulkops.sources.dialect import (
     SAMPLE_BYTES,
     Delimiter,
@@ -32,56 +26,29 @@ from bulkops.sources.dialect import (
     find_encoding,
     reader_options,
 )
+from bulkops.sources.files import BREAK, breaks, must_be_file, open_text, unreadable
 
 CELL_LIMIT = 1 << 24  # characters: the largest attachment in base64 fits; an unclosed quote ends here
-_SET_ENCODING = (
-    "Set `encoding` in the job's source to what it is written in (cp1252: Windows, western Europe)"
+_text = partial(
+    open_text,
+    hint="Set `encoding` in the job's source to what it is written in (cp1252: Windows, western Europe)",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ResultFile:
-    """A file that bulkops wrote: which of its cells are the source's own."""
-
-    keep: tuple[int, ...]
-    surplus: int | None  # the cell that tells of a row that was not whole
-
-    def restored(self, rows: Iterator[Row], width: int) -> Iterator[Row]:
-        """Rows as they were in the source: without bulkops' columns and guards."""
-        for row in rows:
-            cells, fault = row.cells, row.fault
-            if len(cells) == width:
-                if self.surplus is not None and cells[self.surplus].strip():
-                    fault = (
-                        f"line {row.line} was not whole: {SURPLUS} holds what did not fit under the header. "
-                        "Put the cells right, then empty that one"
-                    )
-                cells = tuple([cells[n] for n in self.keep])
-            yield Row(cells=tuple(map(unescape_cell, cells)), line=row.line, fault=fault)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsvFile:
+class CsvFile(Table):
     """A delimited text file whose dialect and header are known. Every `rows()` opens it anew."""
 
     path: Path
-    display: str
-    columns: tuple[str, ...]
     dialect: Dialect
     skip: int  # bytes of the byte order mark
     first: int  # line of the first record after the header
-    width: int  # cells of a whole record
-    result: _ResultFile | None = None
 
     def rows(self) -> Iterator[Row]:
-        rows = self._records()
-        return rows if self.result is None else self.result.restored(rows, self.width)
-
-    def _records(self) -> Iterator[Row]:
-        with _text(self.path, self.dialect.encoding, self.skip, self.display) as file:
+        with _text(self.path, self.dialect.encoding, self.skip, self.file) as file:
             for _ in range(self.first - 1):
                 file.readline()
-            yield from _read(file, self.dialect, line=self.first, width=self.width, display=self.display)
+            yield from _read(file, self.dialect, line=self.first, width=len(self.columns), display=self.file)
 
 
 def open_csv(spec: FileSource) -> CsvFile:
@@ -167,15 +134,9 @@ def _with_header(spec: FileSource, encoding: Encoding, dialect: Dialect) -> CsvF
         columns, first = tuple(spec.columns), spec.header_row
     else:
         columns, first = _header(spec, encoding, dialect)
-    result = None
-    width = len(columns)
-    if is_result_file(columns):
-        keep = tuple(n for n, name in enumerate(columns) if not name.startswith(RESULT_PREFIX))
-        result = _ResultFile(keep=keep, surplus=columns.index(SURPLUS) if SURPLUS in columns else None)
-        columns = tuple(unescape_cell(columns[n]) for n in keep)
     return CsvFile(
-        path=spec.file, display=spec.display, columns=columns, dialect=dialect, skip=encoding.skip,
-        first=first, width=width, result=result,
+        path=spec.file, file=spec.display, columns=columns, dialect=dialect, skip=encoding.skip, first=first,
+        warnings=(dialect.warning,) if dialect.warning else (),
     )  # fmt: skip
 
 

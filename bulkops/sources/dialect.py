@@ -54,8 +54,8 @@ class Delimiter:
 def find_encoding(file: BinaryIO, *, given: str | None, display: str) -> Encoding:
     """The encoding of a file opened at its start. Raises SourceError where it is no text."""
     head = file.read(SAMPLE_BYTES)
-    _refuse_other_kinds(head, display)
-    mark = next(((mark, codec) for mark, codec in _MARKS if head.startswith(mark)), None)
+    refuse_other_kinds(head, display)
+    mark = byte_order_mark(head)
     if given is not None:
         return _given(given, mark, display)
     if mark:
@@ -78,7 +78,13 @@ def find_encoding(file: BinaryIO, *, given: str | None, display: str) -> Encodin
     return _guess(sample, display)
 
 
-def _refuse_other_kinds(head: bytes, display: str) -> None:
+def byte_order_mark(head: bytes) -> tuple[bytes, str] | None:
+    """The mark at a file's start and the codec that it stands for."""
+    return next(((mark, codec) for mark, codec in _MARKS if head.startswith(mark)), None)
+
+
+def refuse_other_kinds(head: bytes, display: str) -> None:
+    """Raises SourceError where a file's start is that of an archive, a workbook or a PDF."""
     for start, name in _OTHER_KINDS:
         if head.startswith(start):
             raise SourceError(f"{display}: is {name}, not a text file. Save the table as CSV in UTF-8")

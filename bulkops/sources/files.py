@@ -65,12 +65,12 @@ def open_text(path: Path, codec: str, skip: int, display: str, *, hint: str) -> 
             with io.TextIOWrapper(binary, encoding=codec, errors="strict", newline="") as file:
                 yield file
     except UnicodeError as error:
-        raise _undecodable(path, codec, skip, f"{display}:{{}}: {{}}. {hint}") from error
+        raise _undecodable(path, codec, skip, display, hint) from error
     except OSError as error:
         raise unreadable(display, error) from error
 
 
-def _undecodable(path: Path, codec: str, skip: int, sentence: str) -> SourceError:
+def _undecodable(path: Path, codec: str, skip: int, display: str, hint: str) -> SourceError:
     """Reads once more in chunks, since the reader above does not know where in the file it was."""
     decoder = codecs.getincrementaldecoder(codec)()
     offset, line, last, byte = skip, 1, "", ""
@@ -87,7 +87,7 @@ def _undecodable(path: Path, codec: str, skip: int, sentence: str) -> SourceErro
                 break
             line, last = line + breaks(last, text), text[-1:] or last
             offset += len(chunk)
-    return SourceError(sentence.format(line, f"the byte at offset {offset}{byte} is no {codec} text"))
+    return SourceError(f"{display}:{line}: the byte at offset {offset}{byte} is no {codec} text. {hint}")
 
 
 def breaks(last: str, text: str) -> int:

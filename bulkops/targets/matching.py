@@ -80,14 +80,26 @@ def _clause(op: str, wanted: Any, field: Field) -> Callable[[Scalar], bool]:
 
 
 def comparable(value: Any, field: Field) -> Any:
-    """A value as the server compares it. Text never equals a number (`"5"` finds no id 5)."""
+    """A value as the server compares it. Text never equals a number (`"5"` finds no id 5).
+
+    A user-defined field's value is text, which is compared as what the field holds.
+    """
     if isinstance(value, bool):
         return value
+    if isinstance(value, str) and field.is_udf and (field.type.is_whole or field.type.is_fraction):
+        return _number(value)
     if isinstance(value, int | float):
-        return float(value) if not field.is_udf else str(value)
+        return float(value) if not field.is_udf or field.type is not FieldType.STRING else str(value)
     if field.type is FieldType.DATETIME and isinstance(value, str):
         return _moment(value)
     return str(value).strip().casefold()
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _moment(text: str) -> Any:

@@ -119,7 +119,7 @@ class MemoryTarget:
         return self._ci
 
     async def describe(self, entity: str) -> Entity:
-        """The catalog's entity, as if the tenant had said it."""
+        """What `entities` say, else the catalog's entity, as if the tenant had said it."""
         return replace(self._known(entity), is_live=True)
 
     def usage(self) -> Usage:
@@ -265,10 +265,9 @@ class MemoryTarget:
         """What the server keeps: unknown and read-only fields are ignored, UDFs are text, dates are dates."""
         stored: RecordData = {}
         for name, value in values.items():
-            if name.startswith(route.UDF):
-                stored[name] = route.udf_text(value)
-                continue
             known = shape.find(name)
+            if known is None and name.startswith(route.UDF):
+                stored[name] = route.udf_text(value)
             if known is None or known.name == "id" or known.is_path_only:
                 continue
             if known.is_read_only and not (is_create and known.is_required):
@@ -277,7 +276,8 @@ class MemoryTarget:
                 text = f"{known.name} must be less than or equal to {known.length} characters"
                 raise RejectedError(text, known=True, status=500, texts=[text])
             is_date = known.is_date_only and isinstance(value, str)
-            stored[known.name] = f"{str(value)[:10]}T00:00:00Z" if is_date else value
+            kept = f"{str(value)[:10]}T00:00:00Z" if is_date else value
+            stored[known.name] = route.udf_text(kept) if known.is_udf else kept
         return stored
 
     def _refuse_when_stopping(self) -> None:

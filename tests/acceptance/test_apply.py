@@ -73,7 +73,7 @@ def test_a_signal_stops_in_good_order(own_desk: OwnDesk, number: signal.Signals)
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals that a parent can send to one process")
 def test_a_second_signal_ends_it_at_once(own_desk: OwnDesk) -> None:
-    """Who presses Ctrl-C twice does not wait for an answer that takes long; what was in flight is in doubt."""
+    """Who presses Ctrl-C twice does not wait for a slow answer; what was in flight is in doubt."""
     desk = own_desk()
     desk.simulator.faults(
         {"method": "POST", "entity": "Companies", "when": {"nth": [5]}, "do": "delay", "ms": 9000}
@@ -259,7 +259,7 @@ def test_no_window_holds_more_calls_than_were_granted(own_desk: OwnDesk) -> None
     desk.plan(desk.customers(90))
     desk.simulator.call("usage", {"requests": 20})
     run = desk.start("apply", "customers.plan", "--yes", "--json")
-    said = []
+    said: list[str] = []
     while run.poll() is None and not said:
         said += [desk.run("status", "customers.plan", "--json").json["waiting"] or ""]
         said = [sentence for sentence in said if "goes on at" in sentence]

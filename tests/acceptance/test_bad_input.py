@@ -53,17 +53,23 @@ FAULTY_JOBS = [
     ("version: 1", "version: 9", ["customers.yaml:1", "9", "1"]),
 ]
 
+TOLD_BY_THE_TENANT = ("tenant: acne", "{value: Custmer}", "match: [companyNr]", "fone: Phone")
+
 
 @pytest.mark.parametrize(
     ("old", "new", "told"), FAULTY_JOBS, ids=[new.strip() or old for old, new, _ in FAULTY_JOBS]
 )
 def test_a_faulty_job_is_told_with_its_place(untouched: Desk, old: str, new: str, told: list[str]) -> None:
-    """File and line, what is wrong, and what was probably meant; exit 1; nothing is planned."""
+    """File and line, what is wrong, and what was probably meant; exit 1; nothing is planned.
+
+    What the catalog knows is told offline as well, by the same words.
+    """
     desk = untouched
     job = (desk.folder / "customers.yaml").read_text()
     assert old in job
     desk.write("customers.yaml", job.replace(old, new, 1))
-    said = desk.refused("plan", "customers.yaml")
+    command = "plan" if new in TOLD_BY_THE_TENANT else "validate"
+    said = desk.refused(command, "customers.yaml")
     for part in told:
         assert part in said
 
@@ -125,7 +131,7 @@ def test_every_fault_of_a_job_is_told_at_once(untouched: Desk) -> None:
 def test_a_file_that_cannot_be_used_is_told(untouched: Desk, content: bytes, told: str) -> None:
     """Which file, what is wrong with it; exit 1."""
     untouched.write("customers.csv", content)
-    said = untouched.refused("plan", "customers.yaml")
+    said = untouched.refused("validate", "customers.yaml")
     assert told in said and "customers.csv" in said
 
 
@@ -164,19 +170,17 @@ def test_a_plan_file_that_cannot_be_written_is_told(untouched: Desk) -> None:
 
 
 def test_a_tenants_file_that_is_wrong_is_told_with_its_line(untouched: Desk) -> None:
-    """Not there, no TOML, unknown keys, a URL that would leak credentials, a literal secret for the vendor."""
+    """No TOML, unknown keys, a URL that would leak credentials, a literal secret, nothing at all."""
+    rest = 'username = "x"\nsecret = "env:S"\nintegration_code = "env:C"\n'
     for content, told in (
         ("[tenants.acme\n", ":1"),
         ('[tenants.acme]\nuser = "x"\n', "user"),
-        (
-            '[tenants.acme]\nurl = "http://evil.test"\nusername = "x"\nsecret = "s"\nintegration_code = "c"\n',
-            ":2",
-        ),
+        (f'[tenants.acme]\nurl = "http://evil.test"\n{rest}', ":2"),
         ('[tenants.acme]\nusername = "x"\nsecret = "hunter2"\nintegration_code = "env:C"\n', "env:NAME"),
         ("", "no tenant"),
     ):
         untouched.write("bulkops.toml", content)
-        said = untouched.run("plan", "customers.yaml", code=1).err
+        said = untouched.run("describe", "Tasks", "--tenant", "acme", code=1).err
         assert told in said and "bulkops.toml" in said and "hunter2" not in said and "Traceback" not in said
 
 
@@ -216,7 +220,7 @@ class _Elsewhere(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""

@@ -30,10 +30,15 @@ def test_help_names_every_command(desk: Desk) -> None:
     assert "..." not in said.partition("Commands:")[2], "a line is cut off"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_help(desk: Desk, command: str) -> None:
+def test_each_command_has_help(desk: Desk) -> None:
     """`bulkops COMMAND --help` explains it and exits with 0."""
-    assert "sage: bulkops" in desk.run(command, "--help").out
+    script = "import sys; from bulkops.cli import main; print([main([c, '--help']) for c in sys.argv[1:]])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *COMMANDS], cwd=desk.folder, capture_output=True, text=True, check=True
+    )
+    for command in COMMANDS:
+        assert f"sage: bulkops {command} [" in done.stdout
+    assert done.stdout.endswith(f"{[0] * len(COMMANDS)}\n")
 
 
 def test_help_is_there_at_once(desk: Desk) -> None:
@@ -82,6 +87,7 @@ def test_describe_lists_every_entity_in_full(desk: Desk) -> None:
 def test_describe_shows_what_a_job_must_know(desk: Desk) -> None:
     """The parent and its path, the required fields, what cannot be queried, older names."""
     said = desk.run("describe", "Tasks").out
+    assert "as shipped" in said
     assert "parent: Projects" in said and "Projects/{id}/Tasks" in said
     assert "required on create: projectID, status, taskType, title" in said
     assert "cannot be queried: remainingHours" in said
@@ -91,29 +97,33 @@ def test_describe_shows_what_a_job_must_know(desk: Desk) -> None:
 def test_describe_suggests_what_was_meant(desk: Desk) -> None:
     """A mistyped entity is refused with its likely name."""
     assert "Tasks" in desk.refused("describe", "Taks")
-    assert "Companies" in desk.refused("describe", "Accounts2")
 
 
 def test_describe_asks_the_tenant_for_its_picklists(desk: Desk) -> None:
     """With --tenant the labels and numbers of this very tenant are shown."""
-    shipped, live = desk.run("describe", "Tasks").out, desk.run("describe", "Tasks", "--tenant", "acme").out
-    assert "as shipped" in shipped and "as the tenant says now" in live
-    assert "5 Complete" in live
+    said = desk.run("describe", "Tasks", "--tenant", "acme").out
+    assert "as the tenant says now" in said
+    assert "5 Complete" in said
 
 
 # --- configuration ---
 
 
-def test_the_tenants_file_is_found_in_four_ways(desk: Desk, tmp_path: Path) -> None:
+def test_the_tenants_file_is_found_in_four_ways(desk: Desk) -> None:
     """--config before or after the command, BULKOPS_CONFIG, or bulkops.toml in the current folder."""
     (desk.folder / "bulkops.toml").rename(desk.folder / "other.toml")
-    assert "bulkops.toml" in desk.refused("describe", "Tasks", "--tenant", "acme")
-    ask = ("describe", "Tasks", "--tenant", "acme")
-    desk.run("--config", "other.toml", *ask)
-    desk.run(*ask, "--config", "other.toml")
-    desk.run(*ask, env={"BULKOPS_CONFIG": "other.toml"})
-    assert "missing.toml" in desk.refused(
-        *ask, "--config", "missing.toml", env={"BULKOPS_CONFIG": "other.toml"}
+    ask = ("describe", "Tasks", "--tenant", "nobody")
+    elsewhere = {"BULKOPS_CONFIG": "elsewhere.toml"}
+    assert "bulkops.toml: there is no such file" in desk.refused(*ask)
+    assert "elsewhere.toml: there is no such file" in desk.refused(*ask, env=elsewhere)
+    assert "other.toml: there is no tenant 'nobody'" in desk.refused(
+        *ask, env={"BULKOPS_CONFIG": "other.toml"}
+    )
+    assert "other.toml: there is no tenant 'nobody'" in desk.refused(
+        "--config", "other.toml", *ask, env=elsewhere
+    )
+    assert "other.toml: there is no tenant 'nobody'" in desk.refused(
+        *ask, "--config", "other.toml", env=elsewhere
     )
 
 
@@ -181,7 +191,6 @@ def _seal(plan: Path) -> str:
 def test_a_plan_with_changes_is_exit_3_when_asked_for(desk: Desk) -> None:
     """`--detailed-exitcode` tells a plan that would change something from one that would not."""
     desk.customers(2)
-    desk.run("plan", "customers.yaml", code=0)
     desk.run("plan", "customers.yaml", "--detailed-exitcode", code=3)
     desk.apply("customers.plan")
     desk.run("plan", "customers.yaml", "-o", "again.plan", "--detailed-exitcode", code=0)
@@ -195,7 +204,6 @@ def test_off_a_terminal_nothing_is_written_without_yes(desk: Desk) -> None:
     assert "--yes" in desk.refused("apply", "customers.plan", code=2)
     assert "--yes" in desk.run("run", "customers.yaml", code=2).err
     assert desk.simulator.writes() == 0
-    assert desk.run("status", "customers.plan", "--json").json["state"] == "planned"
     assert (desk.folder / "customers.plan").read_bytes() == before
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bulkops import applier
+from bulkops import feed
 from bulkops.applier import apply_plan
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import (
@@ -389,7 +389,7 @@ async def test_a_row_falls_with_what_it_needs(tmp_path: Path, failure: Exception
 
 async def test_nothing_passes_a_barrier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A change with a barrier is sent only when all before it are settled, whatever the window."""
-    monkeypatch.setattr(applier, "WINDOW", 3)
+    monkeypatch.setattr(feed, "READY", 3)
     changes = [
         *(create(n) for n in range(1, 21)),
         update(21, 5, {"phone": "new"}, barrier=20),

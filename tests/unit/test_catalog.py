@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bulkops.errors import RejectedError
 from bulkops.schema import FieldType
-from bulkops.targets.autotask.catalog import load_catalog, suggest_field
+from bulkops.targets.autotask.catalog import load_catalog
 from bulkops.targets.autotask.metadata import live_entity
 from bulkops.targets.autotask.route import (
     create_body,
@@ -160,7 +160,8 @@ def test_a_misspelled_entity_is_suggested(name: str, first: str | None) -> None:
 )
 def test_a_field_of_the_older_api_is_suggested(entity: str, name: str, field: str | None) -> None:
     """The older name leads to today's; a misspelling to the nearest; nonsense to none."""
-    assert suggest_field(CATALOG.entities[entity], name) == field
+    meant = CATALOG.entities[entity].meant(name)
+    assert (meant.name if meant else None) == field
 
 
 def described(name: str, **info: Any) -> Any:

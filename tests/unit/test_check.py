@@ -117,7 +117,7 @@ def test_match_fields_must_exist_and_be_queryable() -> None:
     ]
     assert faults(match=("AllocationCodeID",)) == [
         "j.yaml:4: Tasks has no field `AllocationCodeID`, which `match` names. "
-        "In the REST API it is `billingCodeID`."
+        "That is the older API's name; here it is `billingCodeID`"
     ]
     assert faults(entity="Hidden", match=("name",)) == [
         "j.yaml:4: Hidden cannot be queried, so no record can be matched"

@@ -124,7 +124,6 @@ FAULTY_FIELDS = {
     "companynumber: b": "12:7: the field `companynumber` stands here and in line 11. Leave one of them out.",
     '"udf:A": b': "12:7: `udf:A` is a user-defined field. Write `A` under `udf`.",
     "a: {column: b, from: compnies}": "12: `from` names `compnies`, … Did you mean `companies`?",
-    "a: {columns: [b, c], from: companies}": "12: `from` compares 2 columns with the 1 field of `match` …",
 }
 
 

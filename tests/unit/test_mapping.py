@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkops.errors import JobError
 from bulkops.job.model import Empty, FieldSpec, FileSource, Inactive, NumberSpec, Step, StepAction
 from bulkops.mapping import Mapper, compile_mapping
-from bulkops.record import FromStep, Lookup, Record, Row, RowError, Value
+from bulkops.record import FromStep, Lookup, Record, Row, RowError, Scalar, Value
 from bulkops.schema import Entity, Field, FieldType, Parent, PicklistValue
 from bulkops.sources import open_source
 from bulkops.targets.autotask.catalog import load_catalog
@@ -55,7 +56,7 @@ FIELDS = (
 def entity(*, is_live: bool = True, parent: Parent | None = None, more: tuple[Field, ...] = ()) -> Entity:
     return Entity(
         name="Tasks", singular="Task", can={"create": "child" if parent else "root", "update": "root"},
-        is_queryable=True, has_udfs=True, is_live=is_live, parent=parent,
+        is_queryable=True, has_udfs=True, can_impersonate=True, is_live=is_live, parent=parent,
         fields={item.name: item for item in (*FIELDS, *more)},
     )  # fmt: skip
 
@@ -71,6 +72,7 @@ def step_of(
     match: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     udf: Mapping[str, FieldSpec] | None = None,
+    by: FieldSpec | None = None,
 ) -> Step:
     """A step whose fields stand in the lines from 10 on."""
     specs = {}
@@ -81,8 +83,8 @@ def step_of(
         )
     return Step(
         name="tasks", entity="Tasks", action=action, source=FileSource(file=Path("t.csv"), display="t.csv"),
-        match=match, fields=specs, udf=udf or {}, ignore=ignore, file="job.yaml", line=3,
-        lines={"fields": 9, "match": 8, "ignore": 90},
+        match=match, fields=specs, udf=udf or {}, ignore=ignore, impersonate=by, file="job.yaml", line=3,
+        lines={"fields": 9, "match": 8, "ignore": 90, "impersonate": 91},
     )  # fmt: skip
 
 
@@ -92,11 +94,17 @@ def compiled(
     return compile_mapping(step_of(fields, **more), shape, columns.split(), missing=MISSING, file="t.csv")
 
 
-def mapped(fields: Mapping[str, FieldSpec | str], *cells: str, **more: Any) -> Mapping[str, Value]:
-    """The record of one row whose columns are A, B, … and which has no error."""
+def record_of(fields: Mapping[str, FieldSpec | str], *cells: str, **more: Any) -> Record:
     columns = " ".join("ABCDEFGH"[: len(cells)])
     record = compiled(fields, columns, **more).map(Row(cells=cells, line=2))
     assert isinstance(record, Record), record
+    return record
+
+
+def mapped(fields: Mapping[str, FieldSpec | str], *cells: str, **more: Any) -> Mapping[str, Value]:
+    """The record of one row whose columns are A, B, … and which has no error."""
+    record = record_of(fields, *cells, **more)
+    assert not record.choices
     return record.values
 
 
@@ -263,10 +271,11 @@ def test_from_becomes_a_reference_to_another_step() -> None:
 
 
 def test_a_composite_key_says_nothing_or_everything() -> None:
-    """All its columns empty: no value. Some of them: an error."""
+    """Its last column empty: no value (a project is named, a phase is not). Another one: an error."""
     fields = {"otherID": FieldSpec(columns=("A", "B"), lookup=("x", "y"), entity="Contacts")}
     assert mapped(fields, "", "NULL") == {}
-    assert errors(fields, "a", "NULL") == ["column A, B: B says nothing, and the key needs all of 2 columns"]
+    assert mapped(fields, "a", "NULL") == {}
+    assert errors(fields, "", "b") == ["column A, B: A says nothing, and the key needs all of 2 columns"]
 
 
 def test_a_dependent_picklist_is_read_inside_its_parents_value() -> None:
@@ -274,7 +283,6 @@ def test_a_dependent_picklist_is_read_inside_its_parents_value() -> None:
     fields = {"subStatus": "B", "status": "A"}
     assert mapped(fields, "Complete", "Other") == {"status": 5, "subStatus": 20}
     assert mapped(fields, "New", "Other") == {"status": 1, "subStatus": 10}
-    assert "can be several values" in errors(fields, "", "Other")[0]
     assert mapped({"status": "A", "subStatus": FieldSpec(value="Other")}, "5") == {
         "status": 5,
         "subStatus": 20,
@@ -282,9 +290,110 @@ def test_a_dependent_picklist_is_read_inside_its_parents_value() -> None:
 
 
 def test_inactive_values_pass_only_where_allowed() -> None:
-    """`inactive: allow` is the author's word for it."""
-    assert "is inactive" in errors({"status": "A"}, "Old")[0]
-    assert mapped({"status": spec(inactive=Inactive.ALLOW)}, "Old") == {"status": 9}
+    """`inactive: allow` is the author's word for it; a record that holds one already may keep it."""
+    create = {"title": FieldSpec(value="x"), "projectID": FieldSpec(value="1"), "status": A}
+    assert errors(create, "Old", action=StepAction.CREATE) == [
+        "column A 'Old': is inactive in status; set `inactive: allow` to send it all the same"
+    ]
+    record = compiled({"status": "A"}, "A").map(Row(cells=("Old",)))
+    assert isinstance(record, Record)
+    assert record.values == {"status": 9}
+    assert "is inactive" in str(record.doubts["status"])
+    assert record_of({"status": spec(inactive=Inactive.ALLOW)}, "Old") == Record(values={"status": 9})
+
+
+def test_a_doubt_is_told_with_the_errors_of_its_row() -> None:
+    """A row that is lost anyway is not told one thing at a time."""
+    assert errors({"status": "A", "hours": "B"}, "Old", "many") == [
+        "column B 'many': is no number",
+        "column A 'Old': is inactive in status; set `inactive: allow` to send it all the same",
+    ]
+
+
+def test_what_can_be_told_of_a_faulty_row_is_told() -> None:
+    """So that its references can be looked for as well, and all that is wrong is heard of at once."""
+    mapper = compiled({"hours": "A", "billingCodeID": spec("B", lookup=("name",))})
+    record, told = mapper.parts(Row(cells=("many", "Work")))
+    assert list(record.values) == ["billingCodeID"]
+    assert [str(error) for error in told] == ["column A 'many': is no number"]
+
+
+# Choices that wait for the record.
+
+
+def test_a_label_without_its_parents_value_waits_for_the_record() -> None:
+    """On an update the record's own value decides; the parent is read for that."""
+    mapper = compiled({"subStatus": "A"}, "A")
+    assert mapper.needs == ("status",)
+    record = mapper.map(Row(cells=(" other",)))
+    assert isinstance(record, Record)
+    assert record.values == {}
+    for status, value in ((1, 10), (5, 20)):
+        chosen = mapper.chosen(record, {"status": status})
+        assert isinstance(chosen, Record)
+        assert (chosen.values, chosen.choices) == ({"subStatus": value}, {})
+
+
+@pytest.mark.parametrize(
+    ("current", "message"),
+    [
+        ({"status": 9}, "where status is Old (9), only where it is New (1) or Complete (5)"),
+        ({"status": None}, "where status is empty, only where it is New (1) or Complete (5)"),
+        ({}, "where status is empty, only where it is New (1) or Complete (5)"),
+    ],
+)
+def test_a_label_under_another_parent_than_the_records_is_refused(
+    current: dict[str, Scalar], message: str
+) -> None:
+    """With column and text, as any other error of the row."""
+    mapper = compiled({"subStatus": "A"}, "A")
+    record = mapper.map(Row(cells=("Other",)))
+    assert isinstance(record, Record)
+    (error,) = mapper.chosen(record, current)  # type: ignore[misc]
+    assert str(error) == f"column A 'Other': is no value of subStatus {message}"
+
+
+def test_a_label_of_no_parent_is_refused_without_a_record() -> None:
+    """In a cell as an error, in the job as a fault."""
+    assert "is no value of subStatus. Is it 'Other'?" in errors({"subStatus": "A"}, "Otehr")[0]
+    with pytest.raises(JobError, match="'Otehr' is no value of subStatus"):
+        compiled({"subStatus": FieldSpec(value="Otehr")}, ignore=("A", "B"))
+
+
+def test_a_new_record_has_no_other_parents_value_than_the_rows() -> None:
+    """Where the row does not say it, nothing can be chosen inside it."""
+    create = {"title": FieldSpec(value="x"), "projectID": FieldSpec(value="1"), "subStatus": A}
+    assert errors(create, "Other", action=StepAction.CREATE) == [
+        "column A 'Other': is no value of subStatus where status is empty, "
+        "only where it is New (1) or Complete (5)"
+    ]
+
+
+def test_a_cleared_parent_has_no_values_inside() -> None:
+    """The row itself says so: nothing of the record is asked."""
+    fields = {"status": spec(empty=Empty.CLEAR), "subStatus": spec("B")}
+    assert "where status is empty" in errors(fields, "", "Other")[0]
+
+
+# Who creates.
+
+
+def test_impersonate_is_read_row_by_row_and_is_no_field() -> None:
+    """By lookup or as an id; a row that names nobody is created by the API user."""
+    made: dict[str, Any] = {"action": StepAction.CREATE}
+    fields: dict[str, FieldSpec | str] = {"title": "A", "projectID": FieldSpec(value="1")}
+    values = {"title": "x", "projectID": 1}
+    by = spec("B", lookup=("email",))
+    lookup = Lookup(entity="Resources", fields=("email",), values=("a@b.c",), column="B")
+    assert record_of(fields, "x", "a@b.c", by=by, **made) == Record(values=values, impersonate=lookup)
+    assert record_of(fields, "x", "", by=by, **made) == Record(values=values)
+    assert record_of(fields, "x", "29683", by=spec("B"), **made) == Record(values=values, impersonate=29683)
+    assert errors(fields, "x", "Jane", by=spec("B"), **made) == [
+        "column B 'Jane': is no id. To find the record by another field, set `lookup`"
+    ]
+    assert errors(fields, "x", "", by=spec("B", empty=Empty.REJECT), **made) == [
+        "column B: is empty, which the job rejects for impersonate"
+    ]
 
 
 def test_user_defined_fields_are_keyed_by_their_prefix() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bulkops.errors import JobError
-from bulkops.job.model import FieldSpec, FileSource, NumberSpec, Step, StepAction
+from bulkops.job.model import Empty, FieldSpec, FileSource, Inactive, NumberSpec, Step, StepAction
 from bulkops.mapping import Mapper, compile_mapping
 from bulkops.record import Lookup, Record, Row
 from bulkops.schema import Entity, Field, FieldType, Parent, PicklistValue
@@ -58,6 +58,7 @@ def compiled(
     match: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     udf: Mapping[str, FieldSpec] | None = None,
+    by: FieldSpec | None = None,
 ) -> Mapper:
     """The mapping of a step whose fields stand in the lines from 10 on."""
     specs = {}
@@ -66,8 +67,8 @@ def compiled(
         specs[name] = replace(asked, where=f"job.yaml:{10 + n}")
     step = Step(
         name="tasks", entity="Tasks", action=action, source=FileSource(file=Path("t.csv"), display="t.csv"),
-        match=match, fields=specs, udf=udf or {}, ignore=ignore, file="job.yaml", line=3,
-        lines={"fields": 9, "ignore": 90},
+        match=match, fields=specs, udf=udf or {}, ignore=ignore, impersonate=by, file="job.yaml", line=3,
+        lines={"fields": 9, "ignore": 90, "impersonate": 91},
     )  # fmt: skip
     return compile_mapping(step, shape, columns.split(), missing=("", "NULL"), file="t.csv")
 
@@ -267,3 +268,182 @@ def test_an_unknown_column_without_a_likeness_gets_the_columns_named() -> None:
     columns = " ".join(f"Column{n}" for n in range(30))
     found = faults({"title": "xyz"}, columns, ignore=tuple(columns.split()))
     assert found[0].endswith("`Column18`, `Column19` and 10 more")
+
+
+# User-defined fields.
+
+
+def test_a_user_defined_field_that_the_tenant_has_not_is_one_fault() -> None:
+    """With the one that may have been meant, and also where a key names it."""
+    found = faults({}, "A", udf={"Legcay ID": spec(where="job.yaml:30")}, match=("udf:Legcay ID",))
+    assert found == ["job.yaml:30: Tasks has no user-defined field `Legcay ID`. Did you mean `Legacy ID`?"]
+
+
+def test_a_field_under_udf_is_told_where_it_belongs() -> None:
+    """As a user-defined field under `fields` is."""
+    assert faults({}, "A", udf={"Title": spec(where="job.yaml:30")}) == [
+        "job.yaml:30: Tasks has no user-defined field `Title`. Did you mean `title`, under `fields`?"
+    ]
+
+
+def test_the_tenants_spelling_of_a_user_defined_field_wins() -> None:
+    """Case is ignored in the job, in `match` and in `udf`; offline the job's own spelling stands."""
+    live = compiled({}, "A", udf={"legacy id": spec()}, match=("UDF:LEGACY ID",))
+    assert live.fields == ("udf:Legacy ID",)
+    offline = compiled(
+        {}, "A", udf={"Rank": spec(number=NumberSpec())}, match=("UDF:rank",), shape=entity(is_live=False)
+    )
+    assert offline.fields == ("udf:Rank",)
+    assert "is a match key" in str(offline.map(Row(cells=("",))))
+
+
+def test_a_user_defined_field_is_typed_by_the_tenant() -> None:
+    """Number, date, list: converted and checked as other fields are."""
+    ranks = (PicklistValue(value="1", label="Golden"), PicklistValue(value="2", label="Silver"))
+    more = (
+        field("udf:Hours", FieldType.DOUBLE),
+        field("udf:Since", FieldType.DATETIME, is_date_only=True),
+        field("udf:Rank", picklist=ranks),
+        field("udf:Code", length=3),
+    )
+    udf = {"hours": spec("A"), "since": spec("B", date="%d/%m/%Y"), "rank": spec("C"), "code": spec("D")}
+    mapper = compiled({}, "A B C D", udf=udf, shape=entity(more=more))
+    assert mapper.map(Row(cells=("1.50", "29/02/2016", "golden", "007"))) == Record(
+        values={
+            "udf:Hours": 1.5,
+            "udf:Since": "2016-02-29T00:00:00Z",
+            "udf:Rank": "Golden",
+            "udf:Code": "007",
+        }
+    )
+    found = mapper.map(Row(cells=("many", "30/02/2016", "Bronze", "0007")))
+    assert [str(error) for error in found] == [  # type: ignore[union-attr]
+        "column A 'many': is no number",
+        "column B '30/02/2016': is no date of the calendar",
+        "column C 'Bronze': is no value of udf:Rank. Known: Golden, Silver",
+        "column D '0007': has 4 characters, the field takes 3",
+    ]
+
+
+def test_a_user_defined_reference_cannot_be_mapped() -> None:
+    """The API neither reads nor writes those."""
+    more = (field("udf:Owner", FieldType.LONG, reference="Contacts"),)
+    found = faults({}, "A", udf={"Owner": spec(where="job.yaml:30")}, shape=entity(more=more))
+    assert found == [
+        "job.yaml:30: Owner points to other records. "
+        "The API can neither read nor write such user-defined fields"
+    ]
+
+
+# What cannot be meant.
+
+
+def test_what_is_true_or_false_cannot_be_cleared() -> None:
+    """The API takes no null there."""
+    more = (field("isVisible", FieldType.BOOLEAN),)
+    found = faults({"isVisible": spec(empty=Empty.CLEAR)}, "A", shape=entity(more=more))
+    assert found == [
+        "job.yaml:10: isVisible is true or false: it cannot be cleared. "
+        "Take `empty: clear` out, or give a `default`"
+    ]
+
+
+def test_inactive_is_asked_of_picklists_and_lookups_only() -> None:
+    """Nothing that a job says is ignored in silence."""
+    allow = {"inactive": Inactive.ALLOW}
+    compiled({"status": spec(**allow), "billingCodeID": spec(lookup=("name",), **allow)}, "A")
+    for name, kind in (("title", "text"), ("billingCodeID", "of type integer")):
+        assert faults({name: spec(**allow)}, "A") == [
+            f"job.yaml:10: {name} is {kind}: `inactive` makes no sense. "
+            "It goes with picklists, and with `lookup`"
+        ]
+    compiled({}, "A", udf={"Rank": spec(**allow)}, shape=entity(is_live=False))
+
+
+@pytest.mark.parametrize(
+    ("can", "action", "by", "message"),
+    [
+        (False, StepAction.CREATE, spec(), "Tasks cannot be created in somebody else's name"),
+        (True, StepAction.UPDATE, spec(), "this step's action is `update`. Take it out"),
+        (True, StepAction.CREATE, spec(empty=Empty.CLEAR), "there is nothing to clear"),
+        (True, StepAction.CREATE, spec("C"), "t.csv has no column `C`"),
+    ],
+)
+def test_impersonate_is_for_creates_of_some_entities(
+    can: bool, action: StepAction, by: FieldSpec, message: str
+) -> None:
+    """The header has an effect nowhere else, so it is refused there."""
+    shape = replace(entity(), can_impersonate=can)
+    fields: dict[str, FieldSpec | str] = {"title": "A", "projectID": FieldSpec(value="1")}
+    found = faults(fields, "A", shape=shape, action=action, by=replace(by, where="job.yaml:91"))
+    assert len(found) == 1
+    assert found[0].startswith("job.yaml:91: ")
+    assert message in found[0]
+
+
+# Where the tenant says otherwise than the shipped catalog.
+
+
+def contradicted(shipped: Field, live: Field | None, asked: FieldSpec, **more: Any) -> list[str]:
+    """The faults, or the row's errors, where the tenant has `live` and the catalog `shipped`."""
+    catalog = entity(is_live=False, more=(shipped,))
+    shape = replace(entity(more=(live,) if live else ()), shipped=catalog)
+    try:
+        mapper = compiled({shipped.name: asked}, "A", shape=shape, **more)
+    except JobError as error:
+        return [str(fault) for fault in error.faults]
+    made = mapper.map(Row(cells=("a" * 60,)))
+    return [] if isinstance(made, Record) else [str(error).partition(": ")[2] for error in made]
+
+
+COUNTS = "The shipped catalog says otherwise, but this tenant's own metadata is what counts"
+
+
+@pytest.mark.parametrize(
+    ("shipped", "live", "asked", "message"),
+    [
+        (field("note"), None, spec(), f"job.yaml:10: Tasks has no field `note` in this tenant. {COUNTS}"),
+        (
+            field("note"),
+            field("note", is_read_only=True),
+            spec(),
+            f"job.yaml:10: note is read-only. {COUNTS}",
+        ),
+        (
+            field("note", length=100),
+            field("note", length=50),
+            spec(),
+            "has 60 characters, the field takes 50 in this tenant (the shipped catalog says 100)",
+        ),
+        (
+            field("when", FieldType.DATETIME),
+            field("when"),
+            spec(date="%Y-%m-%d"),
+            "job.yaml:10: when is no date but text: `date` makes no sense. Take `date` out. "
+            "In this tenant when is of type string, by the shipped catalog of type datetime",
+        ),
+    ],
+)
+def test_both_sides_are_named_where_the_tenant_says_otherwise(
+    shipped: Field, live: Field | None, asked: FieldSpec, message: str
+) -> None:
+    """Who wrote the job by the documentation learns that the tenant differs, and in what."""
+    assert contradicted(shipped, live, asked) == [message]
+
+
+def test_what_only_the_tenant_requires_is_said_to_be_so() -> None:
+    """The field is named once among those that miss, and once more as the tenant's own wish."""
+    catalog = entity(is_live=False, more=(field("queueID", FieldType.INTEGER),))
+    live = entity(more=(field("queueID", FieldType.INTEGER, is_required=True),))
+    shape = replace(live, shipped=catalog)
+    (found,) = faults({"title": "A"}, "A", shape=shape, action=StepAction.CREATE)
+    assert found == (
+        "job.yaml:9: projectID, queueID are required and not mapped. `create` of Tasks needs a value for "
+        "each: a column, or a constant. This tenant requires `queueID`, the shipped catalog does not"
+    )
+
+
+def test_the_tenant_is_not_contradicted_where_both_agree() -> None:
+    """A fault of the job alone says nothing of catalogs."""
+    shape = replace(entity(), shipped=entity(is_live=False))
+    assert "catalog" not in " ".join(faults({"title": spec(number=NumberSpec()), "x": "B"}, shape=shape))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkops.mapping.picklists import Picklist, known_texts
+from bulkops.mapping.picklists import InactiveError, Picklist, known_texts
 from bulkops.schema import Field, FieldType, PicklistValue
 
 
@@ -104,9 +104,70 @@ def test_a_dependent_value_is_found_inside_its_parents() -> None:
 
 
 def test_a_dependent_value_outside_its_parent_is_refused() -> None:
-    """With what can be chosen there."""
+    """With the parent that would be right, and what can be chosen under this one."""
     message = refusal(picklist(*SUBISSUES), "Paper", "1")
-    assert message == "is no value of status where issueType is 1. Known: Other, Disk"
+    assert message == "is no value of status where issueType is 1, only where it is 2. Known: Other, Disk"
+    message = refusal(picklist(*SUBISSUES), "Papre", "2")
+    assert message == "is no value of status where issueType is 2. Is it 'Paper'? Known: Other, Paper"
+
+
+def test_parents_are_named_by_their_labels() -> None:
+    """Nobody knows a number by heart; a label under several parents names them all."""
+    issues = Field(
+        name="issueType", type=FieldType.INTEGER, picklist=(value("1", "Computer"), value("2", "Printer"))
+    )
+    shape = Field(
+        name="subIssueType", type=FieldType.INTEGER, picklist_parent="issueType",
+        picklist=(*SUBISSUES, value("31", "Other", parent="3")),
+    )  # fmt: skip
+    values = Picklist(shape, is_live=True, parent=issues)
+    assert refusal(values, "Paper", "1") == (
+        "is no value of subIssueType where issueType is Computer (1), only where it is Printer (2). "
+        "Known: Other, Disk"
+    )
+    assert refusal(values, "Other", "") == (
+        "is no value of subIssueType where issueType is empty, "
+        "only where it is Computer (1) or Printer (2) or 3"
+    )
+
+
+def test_a_value_that_stands_under_no_parent_stands_under_all() -> None:
+    """A dependent list may hold values of its own."""
+    values = picklist(*SUBISSUES, value("40", "Any"))
+    assert values.find("Any", "1") == values.find("Any", "") == values.find("any") == 40
+
+
+def test_what_is_a_value_under_no_parent_is_known_before_the_parent_is() -> None:
+    """A misspelt label needs no record to be refused."""
+    values = picklist(*SUBISSUES)
+    values.check("Paper")
+    values.check("other")
+    with pytest.raises(ValueError, match=r"is no value of status\. Is it 'Disk'"):
+        values.check("Dsik")
+
+
+def test_an_inactive_value_is_told_with_the_value() -> None:
+    """So that a record which holds it already can be left as it is."""
+    with pytest.raises(InactiveError) as caught:
+        picklist(*STATUS).find("old")
+    assert caught.value.value == 9
+
+
+def test_a_list_of_a_user_defined_field_holds_the_items_text() -> None:
+    """Whatever number stands behind it."""
+    shape = Field(
+        name="udf:Ranking", type=FieldType.STRING, picklist=(value("7", "Golden"), value("Silver", ""))
+    )
+    values = Picklist(shape, is_live=True)
+    assert [values.find(text) for text in ("golden", "7", "silver")] == ["Golden", "Golden", "Silver"]
+
+
+def test_a_value_that_only_the_catalog_knows_is_told_so() -> None:
+    """Both sides are named: the tenant's word counts."""
+    shape = Field(name="status", type=FieldType.INTEGER, picklist=(value("1", "Neu"),))
+    shipped = Field(name="status", type=FieldType.INTEGER, picklist=(value("1", "New"),))
+    message = refusal(Picklist(shape, is_live=True, shipped=shipped), "new")
+    assert message.startswith("is no value of status in this tenant, though the shipped catalog has it")
 
 
 def test_without_its_parent_a_dependent_value_must_be_the_only_one() -> None:

@@ -322,24 +322,9 @@ async def test_a_limit_that_names_nothing_is_refused(planned: Planned) -> None:
 
 
 @pytest.mark.parametrize(
-    "field",
-    [
-        "projectID: {column: Project, from: tasks}",
-        "billingCodeID: {column: Project, lookup: name, inactive: allow}",
-    ],
-)
-async def test_what_cannot_be_planned_yet_is_refused_and_not_left_out(planned: Planned, field: str) -> None:
-    """A key that this version does not act on stops the job."""
-    planned.file("t.csv", tasks_csv("T-1,One,New,7"))
-    with pytest.raises(JobError, match="cannot be planned yet"):
-        await planned.plan(ReadOnly(), tasks_step("upsert").replace("projectID: Project", field))
-
-
-@pytest.mark.parametrize(
     ("source", "more"),
     [
         ("{query: Tasks}", ""),
-        ("{file: t.csv, distinct: {by: [Key], keep: last}}", ""),
         ("{file: t.csv}", "    marker: title\n"),
     ],
 )

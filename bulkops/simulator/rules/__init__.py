@@ -62,6 +62,13 @@ def rules_of(entity: str) -> Rules:
     return RULES.get(entity, PLAIN)
 
 
+def hides(store: Store, entity: str) -> bool:
+    """Whether `hidden` may hold for a row of the entity."""
+    return entity in HIDING or store.switches.is_restricted(entity)
+
+
 def hidden(store: Store, entity: str, row: Row) -> bool:
-    """Whether no query returns the row. DOC (ResourceRolesEntity.htm): only active rows are returned."""
-    return entity in HIDING and is_inactive(row)
+    """Whether no read returns the row: it is inactive (ResourceRolesEntity.htm), or not for this API user."""
+    if entity in HIDING and is_inactive(row):
+        return True
+    return store.switches.is_restricted(entity) and row["id"] % 2 == 1

@@ -18,7 +18,10 @@ from bulkops.targets.autotask.route import UDF
 _NONE = ("none", "0")  # userAccessFor…: the word, or the documented number
 _RESTRICTED = ("restricted", "2")
 _ACTIONS = {"create": "Create", "update": "Update", "delete": "Delete"}
-_TYPES = {"float": FieldType.DOUBLE, "int": FieldType.INTEGER, "bool": FieldType.BOOLEAN}
+_TYPES = {
+    "float": FieldType.DOUBLE, "number": FieldType.DOUBLE, "numeric": FieldType.DOUBLE,
+    "int": FieldType.INTEGER, "bool": FieldType.BOOLEAN, "date": FieldType.DATETIME,
+}  # fmt: skip
 
 
 def live_entity(
@@ -79,7 +82,8 @@ def _udf(item: Mapping[str, Any], known: Entity, catalog: Catalog) -> Field:
     said = _said(item, catalog)
     if known.name != "CompanySiteConfigurations":  # required in the web pages only, but for this entity
         said["is_required"] = False
-    return Field(name=f"{UDF}{item['name']}", **said)
+    is_date = said["type"] is FieldType.DATETIME  # of a user-defined date there is no time
+    return Field(name=f"{UDF}{item['name']}", is_date_only=is_date, **said)
 
 
 def _said(item: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:

@@ -7,6 +7,7 @@ never used, since it clears what it does not name), UserdefinedFieldsUDFs.htm.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from bulkops.errors import RejectedError
@@ -96,6 +97,6 @@ def udf_text(value: Scalar) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, float):  # digits only: 0.0000001 and not 1e-07
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
     return str(value)
