@@ -60,12 +60,12 @@ async def apply_plan(
             f"{plan.path} was made for database {plan.header.database}, and tenant {plan.header.tenant} is "
             f"database {database} now: plan the job again"
         )
+    if not plan.is_begun():
+        _check_limits(plan, allow or {})
     journal = Journal.open(plan.path)
     used = Used(target.calls, max_calls)
     stop = stop or Stop()
     try:
-        if not journal.is_begun:
-            _check_limits(plan, allow or {})
         run = _Run(
             plan,
             journal,

@@ -128,6 +128,8 @@ class Journal:
         cls, file: Path, lease: planfile.Lease, register: Register, clock: Callable[[], float]
     ) -> Self:
         plan = Plan.open(file)
+        if not plan.is_begun():
+            plan.verify()  # an edited copy must not be taken for the plan itself from now on
         mark = refuse_without_log(file)
         run = secrets.token_hex(8)
         with register.page(plan.sha256) as page:

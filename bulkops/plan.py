@@ -7,6 +7,7 @@ to the same file while it is applied (journal.py), and the seal stays what it wa
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import sqlite3
@@ -39,21 +40,25 @@ __all__ = [
 _UNSAFE_BUT_UNNAMED = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
 
 
-def check_overwrite(path: str | os.PathLike[str]) -> None:
-    """PlanError where a plan to be written to `path` would destroy something. Call it before planning."""
+def check_overwrite(path: str | os.PathLike[str]) -> Path | None:
+    """PlanError where a plan to be written to `path` would destroy something. Call it before planning.
+
+    A plan that was applied to its end is no hindrance: it tells what was created, so it is kept. Returns
+    the name that it gets then.
+    """
     file = planfile.resolved(path)
     if planfile.is_leased(file):
         raise _being_applied(file)
-    _refuse_unfinished(file)
+    return _refuse_unfinished(file)
 
 
 def _being_applied(path: Path) -> PlanError:
     return PlanError(f"{path} is being applied and is not replaced. Choose another name")
 
 
-def _refuse_unfinished(path: Path) -> None:
+def _refuse_unfinished(path: Path) -> Path | None:
     if not path.exists() or not path.stat().st_size:
-        return
+        return None
     try:
         plan = Plan.open(path)
         begun, pending = plan.is_begun(), plan.progress()["pending"]
@@ -66,6 +71,13 @@ def _refuse_unfinished(path: Path) -> None:
             f"{path} was begun and {pending} of its {plan.total} rows are pending, so it is not replaced. "
             f"Apply it again to go on, or delete it yourself"
         )
+    return _free_name(path) if begun else None
+
+
+def _free_name(path: Path) -> Path:
+    """Where an applied plan is kept: `x.1.plan`, `x.2.plan`, …"""
+    names = (path.with_name(f"{path.stem}.{n}{path.suffix}") for n in itertools.count(1))
+    return next(name for name in names if not name.exists())
 
 
 class PlanWriter:
@@ -176,11 +188,15 @@ class PlanWriter:
         if not lease.take():
             raise _being_applied(self._path)
         try:
-            if not self._may_replace:
-                _refuse_unfinished(self._path)
+            kept = None if self._may_replace else _refuse_unfinished(self._path)
+            if kept is not None:
+                self._path.replace(kept)
             # A log of the old file would be played into the new one.
             for suffix in planfile.SIDE_FILES:
-                planfile.beside(self._path, suffix).unlink(missing_ok=True)
+                old = planfile.beside(self._path, suffix)
+                if kept is not None and old.exists():
+                    old.replace(planfile.beside(kept, suffix))
+                old.unlink(missing_ok=True)
             self._rename()
         finally:
             lease.release()

@@ -57,7 +57,8 @@ def _tagged(value: Value | Unknown) -> Any:  # noqa: PLR0911
             return {"unknown": True}
         case Lookup():
             found = [encode(one) for one in value.values]
-            return {"lookup": [value.entity, list(value.fields), found, value.column]}
+            parts = [value.entity, list(value.fields), found, value.column, value.allows_inactive]
+            return {"lookup": parts}
         case FromStep():
             return {"from": [value.step, list(value.key), value.column]}
         case str():  # an enumeration's text
@@ -80,6 +81,7 @@ _TAGS: Mapping[str, Callable[[Any], Value | Unknown]] = {
         fields=tuple(parts[1]),
         values=tuple(decode(one) for one in parts[2]),
         column=parts[3],
+        allows_inactive=parts[4],
     ),
 }
 

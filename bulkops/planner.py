@@ -16,6 +16,7 @@ import bulkops
 from bulkops.change import Action, Change
 from bulkops.estimate import ASSUMED_LATENCY_S, Pace, estimate_s
 from bulkops.job.model import Job
+from bulkops.labels import labels_of
 from bulkops.links import Links
 from bulkops.notices import Notices
 from bulkops.plan import Plan, PlanWriter
@@ -72,7 +73,7 @@ async def build_plan(
             estimate_s=_estimates(target, planning.stages, reads.latency_s),
             warnings=(*planning.warnings, *refusals(measured, {})),
             limits=measured.to_json(),
-            extra={"dialects": planning.dialects},
+            extra={"dialects": planning.dialects, "labels": planning.labels},
         )
         writer.seal(header)
     return Plan.open(path)
@@ -105,6 +106,7 @@ class _Planning:
         self.steps: list[StepInfo] = []
         self.warnings: list[str] = []
         self.dialects: dict[str, str] = {}
+        self.labels: dict[str, dict[str, dict[str, str]]] = {}  # entity → field → value → label
         self._job = job
         self._reads = reads
         self._links = links
@@ -149,6 +151,7 @@ class _Planning:
     def _note_step(self, ready: ReadyStep, rows: int) -> None:
         step, source = ready.step, ready.source
         self.warnings.extend(ready.warnings)
+        self.labels.setdefault(ready.entity.name, {}).update(labels_of(ready.entity, step.specs()))
         self.warnings.extend(source.warnings)
         if source.dialect is not None:
             self.dialects[step.name] = str(source.dialect)

@@ -264,7 +264,12 @@ class Plan:
 
 _ENDS = """SELECT (SELECT min(n) FROM rows), (SELECT max(n) FROM rows),
                   (SELECT min(n) FROM changes), (SELECT max(n) FROM changes)"""
-_RUNS = """SELECT count(*), ifnull(sum(calls_read), 0), ifnull(sum(calls_write), 0), total(elapsed_s)
+# A killed run noted its calls a while before its end; what the journal has of it is a better count.
+_RUNS = """SELECT count(*), ifnull(sum(calls_read), 0),
+                  ifnull(sum(max(calls_write, CASE WHEN ended IS NOT NULL THEN 0 ELSE (
+                      SELECT count(*) FROM journal
+                      WHERE run = runs.number AND kind IN ('applied', 'doubt')) END)), 0),
+                  total(elapsed_s)
            FROM runs"""
 
 

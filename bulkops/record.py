@@ -24,6 +24,15 @@ class Locator:
         return f"{place}:{self.line}" if self.line is not None else place
 
 
+class StoredText(str):
+    """The text of a cell that held a number or a date, and no text: spelled by us as 1234.5 or 2026-01-31.
+
+    What a job says of the source's decimal sign and date format is not meant for it.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One record of the source, as text. `cells` has one text per column of `Header.columns`.

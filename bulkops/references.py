@@ -36,6 +36,12 @@ class Found:
     inactive: str = ""  # in words, where the record is no longer in use
 
 
+class Missing(str):
+    """Why there is none: no record has the key."""
+
+    __slots__ = ()
+
+
 Answer: TypeAlias = Found | str  # the record, or why there is none
 
 
@@ -212,9 +218,13 @@ def name_fields(entity: Entity) -> list[str]:
 
 
 class References:
-    """Resolves the lookups of records, many at once, and remembers what it found."""
+    """Resolves the lookups of records, many at once, and remembers what it found.
+
+    `makers` are the steps so far that create records, by entity: a lookup cannot see those, `from` can.
+    """
 
     def __init__(self, target: Target, *, remember: int = 100_000) -> None:
+        self.makers: dict[str, str] = {}
         self._target = target
         self._remember = remember
         self._answers: OrderedDict[Hashable, Answer] = OrderedDict()
@@ -228,7 +238,7 @@ class References:
         answers = await self._answer(
             {_question(lookup): lookup for r in records for _, lookup in _lookups(r)}
         )
-        return [_resolved(record, answers) for record in records]
+        return [_resolved(record, answers, self.makers) for record in records]
 
     async def _answer(self, questions: Mapping[Hashable, Lookup]) -> dict[Hashable, Answer]:
         answers: dict[Hashable, Answer] = {}
@@ -269,14 +279,17 @@ def _question(lookup: Lookup) -> Hashable:
     return lookup.entity, lookup.fields, lookup.values
 
 
-def _resolved(record: Record, answers: Mapping[Hashable, Answer]) -> Record | tuple[RowError, ...]:
+def _resolved(
+    record: Record, answers: Mapping[Hashable, Answer], makers: Mapping[str, str]
+) -> Record | tuple[RowError, ...]:
     errors: list[RowError] = []
     doubts: dict[str, RowError] = {}
     ids: dict[str, int] = {}
     for name, lookup in _lookups(record):
         answer = answers[_question(lookup)]
         if isinstance(answer, str):
-            errors.append(_row_error(name, lookup, answer))
+            maker = makers.get(lookup.entity) if isinstance(answer, Missing) else None
+            errors.append(_row_error(name, lookup, answer + (_hint(lookup.entity, maker) if maker else "")))
             continue
         ids[name] = answer.id
         if answer.inactive and not lookup.allows_inactive:
@@ -288,6 +301,10 @@ def _resolved(record: Record, answers: Mapping[Hashable, Answer]) -> Record | tu
         return record
     by = ids.pop(IMPERSONATE, record.impersonate)
     return replace(record, values={**record.values, **ids}, impersonate=by, doubts=doubts)
+
+
+def _hint(entity: str, maker: str) -> str:
+    return f"; `from: {maker}` refers to {entity} that the step `{maker}` is about to create"
 
 
 def _row_error(name: str, lookup: Lookup, message: str) -> RowError:
@@ -304,8 +321,8 @@ def _answer(entity: Entity, lookup: Lookup, found: Sequence[RecordData]) -> Answ
     for name, value in zip(lookup.fields, lookup.values, strict=True):
         shape = entity.find(name)
         if shape and shape.type.is_whole and value is not None and query_value(shape, value) is None:
-            return f"no {entity.name} record has this {by}: {name} holds a number"
-    return f"no {entity.name} record has this {by}"
+            return Missing(f"no {entity.name} record has this {by}: {name} holds a number")
+    return Missing(f"no {entity.name} record has this {by}")
 
 
 def _inactive(entity: Entity, record: RecordData) -> str:

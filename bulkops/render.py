@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shlex import quote
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.text import Text
@@ -16,12 +17,21 @@ from bulkops.plan import Header, Plan, StepInfo
 from bulkops.progress import Progress
 from bulkops.record import Created, Value
 
+Labels: TypeAlias = Mapping[str, Mapping[str, str]]  # field → value → label
+
 MARKS = {
     Action.CREATE: ("+", "green"),
     Action.UPDATE: ("~", "yellow"),
     Action.DELETE: ("-", "red"),
     Action.REJECTED: ("!", "red"),
     Action.UNCHANGED: ("=", "dim"),
+}
+_FATES = {
+    Action.CREATE: "to create",
+    Action.UPDATE: "to update",
+    Action.DELETE: "to delete",
+    Action.UNCHANGED: "unchanged",
+    Action.REJECTED: "rejected",
 }
 SHOWN = 10  # changes that `plan` prints of each kind; `show` prints all
 WIDEST = 100  # characters of one value
@@ -37,31 +47,31 @@ def print_plan(plan: Plan, console: Console, *, most: int | None = SHOWN) -> Non
     for step in header.steps:
         console.print(_step_line(step), markup=False)
     console.print()
-    shown: dict[Action, int] = dict.fromkeys(Action, 0)
-    for change in plan.changes():
-        if change.action is Action.UNCHANGED and most is not None:
-            continue
-        shown[change.action] += 1
-        if most is None or shown[change.action] <= most:
-            for line in _change_lines(change):
-                console.print(line)
-    _print_left_out(plan, shown, console, most)
+    left = _print_changes(plan, console, most)
+    more = [f"{n:,} more {_FATES[action]}" for action, n in left.items() if n]
+    if more:
+        rest = f"  … and {', '.join(more)}: see them all with `{command('show', plan.path)}`"
+        console.print(rest, markup=False)
     console.print()
     print_summary(plan, console)
 
 
-def _print_left_out(plan: Plan, shown: Mapping[Action, int], console: Console, most: int | None) -> None:
-    if most is None:
-        return
-    more = [
-        f"{n - most:,} more to {action.value}" for action, n in shown.items() if n > most and action.is_write
-    ]
-    if shown[Action.REJECTED] > most:
-        more.append(f"{shown[Action.REJECTED] - most:,} more rejected")
-    if more:
-        console.print(
-            f"  … and {', '.join(more)}: see them all with `{command('show', plan.path)}`", markup=False
-        )
+def _print_changes(plan: Plan, console: Console, most: int | None) -> dict[Action, int]:
+    """Prints at most so many of each kind; returns how many of each were left out, unchanged ones aside."""
+    counts = {action: plan.header.counts.get(action.value, 0) for action in Action}
+    wanted = {action: n if most is None else min(n, most) for action, n in counts.items()}
+    if most is not None:
+        counts[Action.UNCHANGED] = wanted[Action.UNCHANGED] = 0
+    left = dict(wanted)
+    labels: Mapping[str, Labels] = plan.header.extra.get("labels", {})
+    for change in plan.changes() if any(wanted.values()) else ():
+        if left[change.action]:
+            left[change.action] -= 1
+            for line in _change_lines(change, labels.get(change.entity, {})):
+                console.print(line)
+        if console.quiet or not any(left.values()):  # the reader has seen enough, or it was all
+            break
+    return {action: counts[action] - wanted[action] for action in Action}
 
 
 def _step_line(step: StepInfo) -> str:
@@ -74,11 +84,8 @@ def print_summary(plan: Plan, console: Console) -> None:
     """One line of counts, one of cost, the warnings."""
     header, counts = plan.header, plan.header.counts
     line = Text("Plan: ", style="bold")
-    line.append(
-        f"{counts['create']:,} to create, {counts['update']:,} to update, {counts['delete']:,} to delete, "
-        f"{counts['unchanged']:,} unchanged, {counts['rejected']:,} rejected."
-    )
-    console.print(line)
+    line.append(", ".join(f"{counts.get(action, 0):,} {fate}" for action, fate in _FATES.items()))
+    console.print(line.append("."))
     console.print(_cost_line(header), markup=False)
     for warning in header.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
@@ -94,23 +101,27 @@ def _cost_line(header: Header) -> str:
     return f"{cost}; about {', '.join(f'{time} at share {share}' for share, time in times.items())}."
 
 
-def _change_lines(change: Change) -> Iterator[Text]:
+def _change_lines(change: Change, labels: Labels) -> Iterator[Text]:
     mark, style = MARKS[change.action]
     key = " ".join(f"{name}={show_value(value)}" for name, value in change.key.items())
     record = f" {change.id}" if change.id is not None else ""
     place = f"  ({change.file}:{change.line})" if change.line is not None else ""
-    yield Text(f"{mark} {change.entity}{record} {key}".rstrip() + place, style=style)
+    yield Text(printable(f"{mark} {change.entity}{record} {key}".rstrip() + place), style=style)
     if change.reason:
-        yield Text(f"    {change.reason}", style=style)
+        yield Text(f"    {printable(change.reason)}", style=style)
     width = max((len(name) for name in change.fields), default=0)
     for name, diff in change.fields.items():
-        yield Text(f"    {name:<{width}}  {_diff_text(change.action, diff)}")
+        yield Text(printable(f"    {name:<{width}}  {_diff_text(change.action, diff, labels.get(name, {}))}"))
 
 
-def _diff_text(action: Action, diff: FieldDiff) -> str:
-    if action is Action.CREATE:
-        return show_value(diff.after)
-    return f"{show_value(diff.before)} → {show_value(diff.after)}"
+def _diff_text(action: Action, diff: FieldDiff, labels: Mapping[str, str]) -> str:
+    after = _labelled(diff.after, labels)
+    return after if action is Action.CREATE else f"{_labelled(diff.before, labels)} → {after}"
+
+
+def _labelled(value: Value | Unknown, labels: Mapping[str, str]) -> str:
+    label = labels.get(str(value))
+    return show_value(value) if label is None else f"{show_value(value)} ({label})"
 
 
 def show_value(value: Value | Unknown) -> str:
@@ -127,6 +138,13 @@ def show_value(value: Value | Unknown) -> str:
             return text if len(text) <= WIDEST else f"{text[:WIDEST]}… ({len(value):,} characters)"
         case _:
             return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def printable(text: str) -> str:
+    """Text of a file or of a server as a terminal may have it: nothing in it moves the cursor."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def command(name: str, path: Path) -> str:

@@ -143,7 +143,7 @@ async def _look_for_creates(
     if not match:
         reason = (
             f"{_LOST_CREATE} and the step has no `match` to find it by: "
-            f"look in {entity} and settle it with `bulkops resolve`"
+            f"look in {entity}, and plan its row again from held.csv (`bulkops results`) if it is not there"
         )
         return {change.n: Verdict(seen=Seen.UNKNOWABLE, reason=reason) for change in changes}
     shape = await target.describe(entity)

@@ -32,7 +32,6 @@ from bulkops.seen import SeenKeys
 from bulkops.targets.base import RecordData, Target
 
 BATCH = 500  # rows: as many keys as one query may ask for
-SHOWN = 10  # rows of a cycle in a reason
 
 T = TypeVar("T")
 Planned: TypeAlias = tuple[Row, Change]
@@ -72,6 +71,8 @@ class StepPlanner:
         )
         self._shapes = [ready.entity.fields[name] for name in ready.match]
         self._fields = _fields_to_read(ready)
+        if ready.step.action in (StepAction.CREATE, StepAction.UPSERT):
+            reads.references.makers[ready.entity.name] = ready.step.name
 
     async def planned(self) -> AsyncIterator[list[Planned]]:
         """Every row with its change, in the order of the file. Raises SourceError where the file fails.
@@ -167,7 +168,7 @@ class StepPlanner:
     # --- rows that need other rows of this step ---
 
     async def _kin(self) -> AsyncIterator[list[Planned]]:
-        kin = Kin(self._links, self._own)
+        kin = Kin(self._links, self._own, self._ready.source.display)
         async for drafts in self._drafts():
             opened = [draft for draft in drafts if draft.is_open]
             done = [(draft.row, self._change(draft)) for draft in drafts if not draft.is_open]
@@ -175,8 +176,8 @@ class StepPlanner:
             self._links.note(self._ready, done)
             kin.take(opened, done)
             yield []  # not planned yet, but taken
-        kin.close_intake()
-        while drafts := kin.ready(BATCH) or _in_cycle(kin.cycle(), self._ready.source.display):
+        kin.close()
+        while drafts := kin.ready(BATCH):
             self._meet(drafts)
             batch = [(draft.row, self._change(draft)) for draft in drafts]
             self._links.note(self._ready, batch)
@@ -205,18 +206,6 @@ def _put(
     elif isinstance(found, Record):
         draft.record = replace(found, values={**found.values, **linked.values}) if linked.values else found
         draft.needs = {**draft.needs, **linked.needs}
-
-
-def _in_cycle(drafts: Sequence[Draft], file: str) -> list[Draft]:
-    """Rejects the rows of a cycle, each with the way round it."""
-    rows = [row_text(draft.n, file, draft.row.line) for draft in drafts]
-    some = [*rows[:SHOWN], f"{len(rows) - SHOWN} more"] if len(rows) > SHOWN else rows
-    reason = "the row names itself as the row it needs, which is a cycle"
-    if len(rows) > 1:
-        reason = f"{', '.join(some[:-1])} and {some[-1]} need each other in a cycle: none can be the first"
-    for draft in drafts:
-        draft.reason = reason
-    return list(drafts)
 
 
 def _fields_to_read(ready: ReadyStep) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,13 @@ RECENT_S = 10.0  # what the rate is taken from: a wait an hour ago says nothing 
 class LiveLine:
     """A line that says what is going on. Quiet off a terminal for the first ten seconds."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._clock = clock
         self._live = (
             Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
         )
-        self._said_at = time.monotonic()
+        self._said_at = self._clock()
 
     def __enter__(self) -> LiveLine:
         if self._live:
@@ -44,8 +45,8 @@ class LiveLine:
     def say(self, line: str) -> None:
         if self._live:
             self._live.update(Text(line, overflow="ellipsis", no_wrap=True))
-        elif time.monotonic() - self._said_at >= EVERY_S:
-            self._said_at = time.monotonic()
+        elif self._clock() - self._said_at >= EVERY_S:
+            self._said_at = self._clock()
             self._console.print(line, markup=False)
 
     def planning(self, step: str, rows: int) -> None:

@@ -20,6 +20,7 @@ def validate(
 ) -> int:
     """Check a job offline: its file, its sources, every row."""
     from bulkops.job import load_job
+    from bulkops.render import printable
     from bulkops.validate import validate_job
 
     job = load_job(job_path, sources=sources_of(source))
@@ -30,7 +31,7 @@ def validate(
         faulty = set()
         for fault in checked.row_faults():
             faulty.add(fault.where)
-            out.print(f"  {fault}", markup=False)
+            out.print(printable(f"  {fault}"), markup=False)
         bad += len(faulty)
         rows += sum(1 for _ in ready.source.rows())
     out.print(f"{job_path} is valid; {rows - bad:,} of {rows:,} rows can be planned.", markup=False)

@@ -19,7 +19,7 @@ from bulkops.errors import PlanError
 from bulkops.planmark import OpenPlan
 from bulkops.register import Register, state_folder
 
-TIGHT = 500_000_000  # bytes free; a plan with its journal takes 1 to 2 KB a row
+TIGHT = 500_000_000  # bytes free; a plan with its journal takes about 1 KB a row
 FULL = 20_000_000
 # Where SQLite's log and the locks of several machines cannot be relied on (sqlite.org/wal.html, section 5).
 _NETWORKS = frozenset(
@@ -128,7 +128,7 @@ def _disk(folder: Path) -> Finding:
     except OSError as error:
         return warning("disk", f"its free space cannot be read: {error.strerror}", "See to it yourself")
     message = f"{free / 1e9:,.1f} GB free for plans in {folder}"
-    hint = "Free some space: a plan with its journal takes 1 to 2 KB a row, and a full disk stops a run"
+    hint = "Free some space: a plan with its journal takes about 1 KB a row, and a full disk stops a run"
     if free < FULL:
         return problem("disk", message, hint, free=free)
     return warning("disk", message, hint, free=free) if free < TIGHT else ok("disk", message, free=free)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from bulkops.bucket import grant
 from bulkops.doctor.access import examine_access
 from bulkops.doctor.finding import Finding, ok, problem, warning
-from bulkops.errors import CallError, NoRouteError, RejectedError, TenantError, ThrottledError
+from bulkops.errors import CallError, NoRouteError, RejectedError, StopError, TenantError, ThrottledError
 from bulkops.targets.autotask.access import ACCESS_PATH, read_access
 from bulkops.targets.autotask.catalog import load_catalog
 from bulkops.targets.autotask.connection import Connection
@@ -87,7 +87,8 @@ def _accepted(connection: Connection) -> Finding:
 def _refused(error: CallError) -> Finding:
     if error.status == 401 or isinstance(error.__cause__, CredentialsError):
         return problem("credentials", str(error), "Asked once only: repeated wrong logins lock the account")
-    return problem("server", f"{error}", "See whether it answers at all, then try again")
+    what_to_do = "" if isinstance(error, StopError) else "See whether it answers at all, then try again"
+    return problem("server", str(error), what_to_do)
 
 
 def _throttled(error: ThrottledError) -> Finding:

@@ -6,28 +6,33 @@ without converting it (the help's pages on REST calls and on Projects).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from bulkops.mapping.values import Convert
+from bulkops.record import StoredText
 
+_YEAR_FIRST = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}(\s*$|[T ])").match
 _CACHE = 4096  # dates repeat, and strptime is the slowest thing a row can ask for
 
 
 def date_converter(*, is_date_only: bool, format: str | None, zone: ZoneInfo | None) -> Convert:
     """The converter of a date field.
 
-    `format` is strptime's; without it the text must be ISO 8601. `zone` is where the text was written
-    (UTC if None); an offset in the text itself wins over it. A date-only field gets the calendar date
-    as written, `2016-02-29T00:00:00Z`; any other the instant, `2016-02-29T01:16:00Z`.
+    `format` is strptime's; without it the text must be ISO 8601. A date that begins with its year is read
+    as ISO beside any format that does not, as sheets and result files hold it. `zone` is where the text
+    was written (UTC if None); an offset in the text itself wins over it. A date-only field gets the
+    calendar date as written, `2016-02-29T00:00:00Z`; any other the instant, `2016-02-29T01:16:00Z`.
     """
     parse = _iso if format is None else _by_format(format)
 
-    @lru_cache(_CACHE)
+    @lru_cache(_CACHE, typed=True)
     def convert(text: str) -> str:
-        moment = parse(text.strip())
+        is_ours = isinstance(text, StoredText) and _YEAR_FIRST(text) is not None
+        moment = (_iso if is_ours else parse)(text.strip())
         if is_date_only:
             return f"{moment.date().isoformat()}T00:00:00Z"
         return _utc_text(moment, zone)
@@ -60,6 +65,8 @@ def _by_format(format: str) -> Callable[[str], datetime]:
         try:
             return datetime.strptime(text, format)  # noqa: DTZ007 - the zone is put on below
         except ValueError as error:
+            if _YEAR_FIRST(text) and not format.lstrip().startswith("%Y"):
+                return _iso(text)
             if "does not match" in str(error) or "unconverted data" in str(error):
                 raise ValueError(f"is no date written as {format}") from None
             raise ValueError("is no date of the calendar") from None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from bulkops.job.model import NumberSpec
-from bulkops.record import Scalar
+from bulkops.record import Scalar, StoredText
 from bulkops.schema import Field, FieldType
 
 Convert: TypeAlias = Callable[[str], Scalar]
@@ -76,7 +76,7 @@ def sendable(text: str) -> str:
             text.encode()
         except UnicodeEncodeError:
             raise ValueError("holds half a character (a lone surrogate)") from None
-    return text
+    return str(text)
 
 
 def _whole_converter(field: Field, clean: Callable[[str], str]) -> Convert:
@@ -118,14 +118,16 @@ def _grouped_hint(text: str) -> str:
 def _number_cleaner(number: NumberSpec | None) -> Callable[[str], str]:
     """Takes a number as the source writes it to digits with a point; other text is left as it is."""
     if number is None:
-        return str.strip
+        return lambda text: text.strip()
     decimal = number.decimal
     thousands = (number.thousands or "").translate(_SPACES)
     # Groups are checked, so that 1.5 is not read as 15 where "." groups thousands.
-    group = f"[0-9]{{1,3}}({re.escape(thousands)}[0-9]{{3}})+|" if thousands else ""
+    group = f"[1-9][0-9]{{0,2}}({re.escape(thousands)}[0-9]{{3}})+|" if thousands else ""
     shape = re.compile(f"[+-]?({group}[0-9]*)({re.escape(decimal)}[0-9]*)?([eE][+-]?[0-9]{{1,4}})?").fullmatch
 
     def clean(text: str) -> str:
+        if isinstance(text, StoredText):
+            return text.strip()
         text = text.strip().translate(_SPACES)
         if shape(text) is None:
             raise ValueError(_not_written_so(decimal, thousands))

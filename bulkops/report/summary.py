@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bulkops.plan import Plan, Status
-from bulkops.render import command, duration
+from bulkops.render import command, duration, printable
 
 
 def print_report(plan: Plan, now: Status, console: Console) -> None:
@@ -52,7 +52,7 @@ def print_endings(plan: Plan, states: Sequence[str], console: Console, *, most: 
             continue
         change = fate.change
         where = f"{change.file}:{change.line}" if change.line is not None else f"row {change.n}"
-        console.print(f"  {where}  {fate.state}: {fate.reason}", markup=False)
+        console.print(printable(f"  {where}  {fate.state}: {fate.reason}"), markup=False)
         most, left = most - 1, left - 1
         if not most or not left:
             break

@@ -43,10 +43,15 @@ def write_workbook(path: Path, header: Sequence[str], rows: Iterable[tuple[RowSt
             cells.append(cell)
         sheets[state].append(cells)
 
-    for state in RowState:
-        append(state, header)
-    for state, texts in rows:
-        append(state, texts)
+    try:
+        for state in RowState:
+            append(state, header)
+        for state, texts in rows:
+            append(state, texts)
+    except BaseException:
+        for sheet in sheets.values():
+            sheet.close()  # its temporary file
+        raise
     os.close(create_private(path))  # the book is saved into a file that only its owner can read
     book.save(path)
 

@@ -17,7 +17,7 @@ from bulkops.scratch import digest, open_scratch
 from bulkops.sources.base import Source
 from bulkops.wording import did_you_mean, listed, shown
 
-_CACHE = "PRAGMA cache_size = -2000"  # KiB: most keys of a million rows
+_CACHE = "PRAGMA cache_size = -32768"  # KiB: most keys of a million rows
 _TABLE = "CREATE TABLE seen (key BLOB PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID"
 
 KeyOf = Callable[[Row], bytes | None]
@@ -123,6 +123,7 @@ class _Bits:
 def _choose(keys: Iterator[bytes | None], keep: Keep) -> _Bits:
     """Which rows to keep, by their keys in file order."""
     kept = _Bits()
+    # One transaction: at each commit SQLite would look through all that its cache has not written yet.
     with closing(open_scratch(_CACHE, _TABLE, "BEGIN")) as seen:
         for n, key in enumerate(keys):
             is_first = key is None or _is_new(seen, key, n)

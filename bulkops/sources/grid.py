@@ -69,7 +69,7 @@ class Grid:
                 try:
                     text = cell_text(value)
                 except ValueError as error:
-                    problem, text = str(error), str(value)
+                    problem = str(error)
             if problem and place not in unread:
                 faults.append(f"cell {cell_name((number, place + 1))} {problem}")
             texts.append("" if problem and place in unread else text)

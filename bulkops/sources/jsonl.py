@@ -14,7 +14,7 @@ from typing import Any
 
 from bulkops.errors import SourceError
 from bulkops.job.model import FileSource
-from bulkops.record import Row
+from bulkops.record import Row, StoredText
 from bulkops.sources.base import Table
 from bulkops.sources.dialect import byte_order_mark, refuse_other_kinds
 from bulkops.sources.files import must_be_file, open_text, read_head
@@ -24,12 +24,6 @@ LINE_LIMIT = 1 << 26  # characters: beyond this it is no line
 KEY_LIMIT = 16_384  # columns, as many as a sheet has: with more, the keys are data
 
 _text = partial(open_text, hint="JSON Lines are written in UTF-8: save the file so")
-
-
-class _Number(str):
-    """A number as the file writes it."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +101,7 @@ def _lines(path: Path, codec: str, skip: int, display: str) -> Iterator[tuple[in
 
 
 def _object(text: str) -> dict[str, Any]:
-    """The object of a line, whose numbers are `_Number`. ValueError with what is wrong with the line."""
+    """The object of a line, whose numbers are `StoredText`. ValueError with what is wrong with the line."""
     try:
         value, end = _decode(text)
     except json.JSONDecodeError as error:
@@ -148,21 +142,19 @@ def _no_constant(name: str) -> Any:
 
 
 _decode = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_float=_Number, parse_int=_Number, parse_constant=_no_constant
+    object_pairs_hook=_pairs, parse_float=StoredText, parse_int=StoredText, parse_constant=_no_constant
 ).raw_decode
 
 
 def _cell(value: Any) -> str:
-    if type(value) is str:
+    if isinstance(value, str):
         return value
-    if value is None:
-        return ""
-    return str(value) if type(value) is _Number else _compact(value)
+    return "" if value is None else _compact(value)
 
 
 def _compact(value: Any) -> str:
     """JSON without blanks, numbers as they were written."""
-    if type(value) is _Number:
+    if type(value) is StoredText:
         return str(value)
     if isinstance(value, dict):
         return "{" + ",".join(f"{_quoted(key)}:{_compact(item)}" for key, item in value.items()) + "}"

@@ -57,12 +57,12 @@ def _opened(path: Path, display: str) -> Iterator[Any]:
     try:
         with path.open("rb") as binary, Reader(binary) as file:
             yield file
-    except (ArrowException, ValueError) as error:
+    except (ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not the reader's
+            raise unreadable(display, error) from error
         raise SourceError(
             f"{display}: is damaged or cut off, and cannot be read as Parquet. Save it again"
         ) from error
-    except OSError as error:
-        raise unreadable(display, error) from error
 
 
 def _values(column: Any) -> list[Any]:

@@ -72,8 +72,8 @@ def _better_row(grid: Grid, header_row: int, named: int) -> str:
     for number, values in islice(grid.rows(header_row + 1), _LOOK_AHEAD):
         texts = _different_texts(values)
         if len(texts) > 2 * named:
-            some = ", ".join(texts[:_SHOWN])
-            return f"Row {number} ({some}, …) looks like the header: set `header_row: {number}` if it is"
+            some = ", ".join(texts[:_SHOWN]) + (", …" if len(texts) > _SHOWN else "")
+            return f"Row {number} ({some}) looks like the header: set `header_row: {number}` if it is"
     return ""
 
 

@@ -53,10 +53,9 @@ def cell_name(cell: Cell) -> str:
 
 def _part(book: ZipFile, sheet: str) -> str:
     """The name of the part that holds a sheet's cells."""
-    root = ElementTree.fromstring(book.read("xl/workbook.xml"))
     links = ElementTree.fromstring(book.read("xl/_rels/workbook.xml.rels"))
     targets = {link.get("Id"): link.get("Target", "") for link in links}
-    for node in root.iter():
+    for node in ElementTree.fromstring(book.read("xl/workbook.xml")).iter():
         if _local(node.tag) == "sheet" and node.get("name") == sheet:
             link = next((value for key, value in node.attrib.items() if _local(key) == "id"), None)
             return posixpath.normpath(posixpath.join("/xl", targets[link])).lstrip("/")

@@ -15,8 +15,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from bulkops.record import Row
+from bulkops.record import Row, StoredText
 
+_STORED = frozenset({float, int, Decimal, datetime, date})
 _WHOLE = 2.0**53  # up to here a whole float has no other digits than its own
 
 
@@ -43,12 +44,16 @@ def _text_or_fault(value: Any, name: str, n: int, faults: dict[int, str]) -> str
         return cell_text(value)
     except ValueError as error:
         faults.setdefault(n, f"row {n}: {name} {error}")
-        return str(value)
+        return ""
 
 
 def cell_text(value: Any) -> str:
     """The text of a cell. Raises ValueError with a sentence's end where it has none: `holds …`."""
-    return _BY_TYPE.get(type(value), _other)(value)
+    kind = type(value)
+    if kind not in _BY_TYPE:
+        kind = _kind(value)
+    text = _BY_TYPE[kind](value)
+    return StoredText(text) if kind in _STORED else text
 
 
 def _number(value: float) -> str:
@@ -59,7 +64,7 @@ def _number(value: float) -> str:
             return ""  # how tables of numbers say that there is none
         raise ValueError("holds an infinite number")
     text = repr(value)
-    return _decimal(Decimal(text)) if "e" in text else text
+    return _decimal(Decimal(text)) if "e" in text else text.removesuffix(".0")
 
 
 def _decimal(value: Decimal) -> str:
@@ -123,11 +128,11 @@ def _json(value: Any) -> str:
         raise ValueError("holds a nested value that JSON cannot tell") from None
 
 
-def _other(value: Any) -> str:
-    """Subclasses, and what other libraries make of numbers and dates."""
-    for kind, make in _BY_TYPE.items():
-        if isinstance(value, kind) and kind is not type(None):
-            return make(value)
+def _kind(value: Any) -> type:
+    """The type of which other libraries have made their own: a pandas.Timestamp is a datetime."""
+    for kind in _BY_TYPE:
+        if isinstance(value, kind):
+            return kind
     raise ValueError(f"holds a {type(value).__name__}, which is no text, number or date")
 
 

@@ -59,9 +59,9 @@ def _mapped(display: str) -> Iterator[None]:
         raise
     except BadZipFile as error:
         raise SourceError(f"{display}: is damaged or cut off. Save or copy it again") from error
-    except OSError as error:
-        raise unreadable(display, error) from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not a reader's
+            raise unreadable(display, error) from error
         raise _damaged(display, error) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # a bug in the reader's Rust
@@ -104,9 +104,11 @@ def _compound(path: Path) -> tuple[str, str]:
 
 
 def _must_be_workbook(parts: list[str], display: str) -> None:
-    if "xl/workbook.xml" in parts:
+    """Of a package without the usual main part its reader says what is wrong."""
+    kind = next((kind for part, kind in _OTHER_PARTS.items() if part in parts), None)
+    if kind is None and "_rels/.rels" in parts:
         return
-    what = next((kind for part, kind in _OTHER_PARTS.items() if part in parts), "a zip archive")
+    what = kind or "a zip archive"
     raise SourceError(f"{display}: is {what}, not an Excel workbook. Save the table as .xlsx")
 
 

@@ -103,6 +103,15 @@ class Ran:
 Start = Callable[..., Simulator]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A hundred processes start here: compiled modules are kept for them, outside the checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.getbasetemp().parent / "bytecode"))
+        yield
+
+
 def launch(*options: str) -> Simulator:
     process = subprocess.Popen(
         [sys.executable, "-m", "bulkops.simulator", *options], stdout=subprocess.PIPE, text=True
@@ -135,7 +144,7 @@ def simulate() -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Iterator[Simulator]:
+def shared(bytecode: None) -> Iterator[Simulator]:
     simulator = launch(*QUICK)
     yield simulator
     close(simulator)

@@ -53,7 +53,7 @@ FAULTY_JOBS = [
     ("version: 1", "version: 9", ["customers.yaml:1", "9", "1"]),
 ]
 
-TOLD_BY_THE_TENANT = ("tenant: acne", "{value: Custmer}", "match: [companyNr]", "fone: Phone")
+TOLD_BY_THE_TENANT = ("tenant: acne", "{value: Custmer}", "entity: Compnies", "fone: Phone")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_every_fault_of_a_job_is_told_at_once(untouched: Desk) -> None:
 def test_a_file_that_cannot_be_used_is_told(untouched: Desk, content: bytes, told: str) -> None:
     """Which file, what is wrong with it; exit 1."""
     untouched.write("customers.csv", content)
-    said = untouched.refused("validate", "customers.yaml")
+    said = untouched.refused("plan", "customers.yaml")
     assert told in said and "customers.csv" in said
 
 

@@ -33,6 +33,8 @@ def test_the_wheel_holds_all_that_the_demo_needs(tmp_path: Path) -> None:
         "bulkops/py.typed",
         "bulkops/data/catalog.json",
         "bulkops/simulator/firm.json",
+        "bulkops/starter/bulkops.toml",
+        "bulkops/starter/projects.xlsx",
         "bulkops/examples/legacy-clients/job.yaml",
         "bulkops/examples/legacy-clients/clients.csv",
     } <= names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkops.change import equal
 from bulkops.errors import MissingError, NotSentError, RefusedError, RejectedError
 from bulkops.record import Scalar
+from bulkops.schema import Field, FieldType
 from bulkops.secret import Secret
 from bulkops.simulator import Options, running
 from bulkops.simulator.catalog import shapes
@@ -54,13 +57,25 @@ FIRM: Rows = {
 
 
 def in_memory() -> MemoryTarget:
-    return MemoryTarget(FIRM)
+    """With the user-defined fields that the simulator gets."""
+    companies = load_catalog().entities["Companies"]
+    udfs = (
+        Field(name="udf:Legacy ID", type=FieldType.STRING),
+        Field(name="udf:Hours", type=FieldType.DOUBLE),
+        Field(name="udf:Since", type=FieldType.DATETIME, is_date_only=True),
+    )
+    fields = {**companies.fields, **{udf.name: udf for udf in udfs}}
+    return MemoryTarget(FIRM, entities={"Companies": replace(companies, fields=fields)})
 
 
 @asynccontextmanager
 async def over_sockets(folder: Path) -> AsyncIterator[Target]:
     load = folder / "load.json"
-    udfs = [{"name": "Legacy ID", "type": "string"}, {"name": "Hours", "type": "double"}]
+    udfs = [
+        {"name": "Legacy ID", "type": "string"},
+        {"name": "Hours", "type": "number"},
+        {"name": "Since", "type": "date"},
+    ]
     load.write_text(json.dumps({"rows": FIRM, "udf": {"Companies": udfs}}), "utf-8")
     options = Options(empty=True, load=load, release_ms=0, tiers=False)
     async with running(options) as simulator:
@@ -158,6 +173,26 @@ async def test_udfs_are_text_wherever_they_are(target: Target) -> None:
     where = {"op": "in", "field": "Legacy ID", "udf": True, "value": ["007", "008"]}
     found = await all_of(target, "Companies", where, fields=["companyName", "udf:Legacy ID"])
     assert found == [{"id": id, "companyName": "With UDFs", "udf:Legacy ID": "007"}]
+
+
+async def test_udfs_have_the_tenants_types(target: Target) -> None:
+    """Numbers are compared by value and dates by day, in whatever spelling they are stored."""
+    companies = await target.describe("Companies")
+    shapes = [companies.fields[f"udf:{name}"] for name in ("Legacy ID", "Hours", "Since")]
+    assert [shape.type for shape in shapes] == [FieldType.STRING, FieldType.DOUBLE, FieldType.DATETIME]
+    assert shapes[2].is_date_only
+    since = "2024-02-29T00:00:00Z"
+    udfs: dict[str, Scalar] = {"udf:Legacy ID": "7", "udf:Hours": "12.50", "udf:Since": since}
+    id = await target.create("Companies", {**company("Typed"), **udfs})
+    for name, value in (("Hours", 12.5), ("Hours", 12.50), ("Since", "2024-02-29T00:00:00.000Z")):
+        where = {"op": "eq", "field": name, "udf": True, "value": value}
+        assert [record["id"] for record in await all_of(target, "Companies", where)] == [id]
+    where = {"op": "eq", "field": "Legacy ID", "udf": True, "value": "7.0"}
+    assert await all_of(target, "Companies", where) == []
+    record = await the_one(target, "Companies", id)
+    assert all(equal(shape, record[shape.name], udfs[shape.name]) for shape in shapes)
+    await target.update("Companies", id, {"udf:Since": None})
+    assert (await the_one(target, "Companies", id)).get("udf:Since") is None
 
 
 async def test_a_deleted_record_is_gone(target: Target) -> None:

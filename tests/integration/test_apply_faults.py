@@ -2,7 +2,8 @@
 
 Each seed makes a job of creates, updates, upserts and deletes, applies it in several runs (stopped, cut off
 or killed in the middle) while the simulator does everything to it that its fault script can, and then
-compares every record with the plan.
+compares every record with the plan. A seed repeats the job, the faults and the stops; the moment at which
+they strike is the machine's.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -33,7 +35,7 @@ from bulkops.tenant import Tenant
 SETTLE_S = 0.35
 LATEST_MS = 250  # of a commit that comes late: sooner than SETTLE_S, as the engine assumes
 ROUNDS = 8  # with faults; then the run must come to its end
-LONE = 5.0  # seconds after which a run is believed to hang
+PATIENCE_S = 12.0  # after which a run is believed to hang
 
 JOB = """\
 version: 1
@@ -80,6 +82,8 @@ limits:
 """
 
 ENTITIES = ("Companies", "Contacts", "CompanyLocations", "ContactGroups")
+NEWS = "Something new went wrong."
+MEANT = re.compile(rf"{NEWS}|tried \d+ times")  # what a row may be rejected for
 LOCK = "Transaction (Process ID 61) was deadlocked on lock resources and chosen as the deadlock victim."
 
 
@@ -154,7 +158,7 @@ class World:
 
 
 def some_faults(rng: random.Random) -> list[dict[str, Any]]:
-    """A few faults of the whole menu, of writes mostly; some refuse a row for good (`is_refusal`)."""
+    """A few faults of the whole menu, of writes mostly; some may refuse a row for good (`MEANT`)."""
     return [_fault(rng) for _ in range(rng.randrange(1, 7))]
 
 
@@ -190,15 +194,10 @@ def _what(rng: random.Random, call: str) -> dict[str, Any]:
     ]
     if call not in ("query", "metadata"):
         menu += [{"do": "late_commit", "ms": rng.randrange(1, LATEST_MS)}] * 3
-        menu += [{"do": "status", "code": 500, "body": {"errors": ["Something new went wrong."]}}]
+        menu += [{"do": "status", "code": 500, "body": {"errors": [NEWS]}}]
     if call == "update":
         menu += [{"do": "edit", "fields": {"fax": "somebody else"}, "entity": "Companies"}]
     return rng.choice(menu)
-
-
-def is_refusal(fault: Mapping[str, Any]) -> bool:
-    """Whether it may end in a rejected row: the target said no and meant it."""
-    return fault["do"] == "status" and fault["code"] == 500 and "body" in fault
 
 
 @dataclass
@@ -207,7 +206,6 @@ class Trial:
 
     seed: int
     folder: Path
-    refusals: int = 0
 
     async def run(self) -> None:
         self.rng = random.Random(self.seed)
@@ -255,7 +253,6 @@ class Trial:
         raise AssertionError(f"not finished: {plan.status()}")
 
     async def _install(self, faults: Sequence[Mapping[str, Any]]) -> None:
-        self.refusals += sum(map(is_refusal, faults))
         async with aiohttp.ClientSession() as session:
             body = {"faults": list(faults)}
             async with session.post(f"{self.simulator.control}/faults", json=body) as response:
@@ -272,7 +269,7 @@ class Trial:
         if how == "calls":
             limits["max_calls"] = self.rng.randrange(3, 40)
         stop = bulkops.Stop()
-        committed = self.simulator.tenant.run.stats.requests
+        before = self.simulator.tenant.run.stats.requests
         task = asyncio.create_task(self._apply(plan, stop, limits))
         if how in ("stop", "cancel", "crash"):
             await asyncio.wait({task}, timeout=self.rng.uniform(0.0, 0.4))
@@ -285,12 +282,12 @@ class Trial:
                     patch.setattr(Sender, "withdraw", lambda _: None)
                     task.cancel()
                     await asyncio.wait({task})
-        done, _ = await asyncio.wait({task}, timeout=LONE + 20 * SETTLE_S)
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
         assert done, f"{how}: the run hangs: {plan.status()}"
         with suppress(asyncio.CancelledError, bulkops.TenantError):  # the first calls met a fault
             task.result()
         if how == "calls":
-            assert self.simulator.tenant.run.stats.requests - committed <= limits["max_calls"] + 1  # the zone
+            assert self.simulator.tenant.run.stats.requests - before <= limits["max_calls"] + 1  # the zone
         return plan.status()
 
     async def _apply(self, plan: Plan, stop: bulkops.Stop, limits: Mapping[str, Any]) -> None:
@@ -308,11 +305,10 @@ class Trial:
             name: {number: dict(row) for number, row in rows.items()} for name, rows in self.before.items()
         }
         creates: Counter[str] = Counter()
-        rejected = 0
         for fate in plan.fates():
             assert fate.state not in ("held", "pending"), fate
             if fate.state == "rejected":
-                rejected += 1
+                assert fate.change.action is Action.REJECTED or MEANT.search(fate.reason or ""), fate.reason
             elif fate.change.action is Action.CREATE:
                 creates[fate.change.entity] += 1
                 self._check_created(fate)
@@ -320,10 +316,8 @@ class Trial:
                 expected[fate.change.entity][fate.change.id or 0].update(fate.change.after())
             elif fate.change.action is Action.DELETE:
                 del expected[fate.change.entity][fate.change.id or 0]
-        assert rejected == 0 or self.refusals, "rows were rejected although nothing refused them"
         for entity, rows in expected.items():
             now = self._rows(entity)
-            assert {number for number in now if number not in self.before[entity]} >= set()
             assert len(now) == len(rows) + creates[entity], f"{entity}: {len(now)} records"
             for number, row in rows.items():
                 assert _same(now[number], row), (entity, number)

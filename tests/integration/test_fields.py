@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import Workbook
 
 from bulkops.applier import apply_plan
 from bulkops.change import UNKNOWN, Change, FieldDiff
@@ -372,10 +374,10 @@ async def test_who_is_inactive_may_keep_what_is_theirs(tmp_path: Path) -> None:
 
 
 async def test_impersonate_sets_the_creator_row_by_row(tmp_path: Path) -> None:
-    """On creates; an update goes without it, an empty cell means the API user, nobody unknown is taken."""
+    """On creates; an update goes without it, an empty cell means the API user, nobody else is guessed."""
     async with world(tmp_path) as here:
         fields = (
-            "{externalID: Key, title: Key, status: {value: New}, priority: {value: Low}, queueID: {value: '8'},"
+    """On creates; an update goes without it; an empty cell means the API user, a wrong one rejects the row."""
             " companyID: {value: C-1001, lookup: companyNumber}}"
         )
         by = "impersonate: {column: Author, lookup: email}"
@@ -467,6 +469,37 @@ async def test_dates_keep_their_day_and_times_their_moment(tmp_path: Path) -> No
         ]
 
 
+async def test_stored_numbers_and_dates_make_the_plan_that_their_texts_make(tmp_path: Path) -> None:
+    """A sheet has no decimal sign and no date format, whatever the job says of the file that came before."""
+    fields = (
+        "{externalID: K, estimatedHours: {column: H, number: {decimal: ',', thousands: '.'}},"
+        " endDateTime: {column: End, date: '%d/%m/%Y'},"
+        " startDateTime: {column: Start, date: '%d/%m/%Y %H:%M', timezone: Europe/Madrid}}"
+    )
+    text = (
+        'K,H,End,Start\nT-3,"1,125",20/03/2026,17/02/2026 09:30\n'
+        'T-4,"1.234,5",31/12/2026,01/07/2026 00:15\nT-5,7,24/04/2026,\n'
+    )
+    rows: list[list[Any]] = [
+        ["K", "H", "End", "Start"],
+        ["T-3", 1.125, date(2026, 3, 20), datetime(2026, 2, 17, 9, 30)],  # noqa: DTZ001 - as sheets have it
+        ["T-4", 1234.5, datetime(2026, 12, 31), "01/07/2026 00:15"],  # noqa: DTZ001
+        ["T-5", "7", "24/04/2026", None],
+    ]
+    book = Workbook()
+    for row in rows:
+        book.worksheets[0].append(row)
+    book.save(tmp_path / "a.xlsx")
+    async with world(tmp_path) as here:
+        from_csv = await here.plan(step("Tasks", "update", "[externalID]", fields), a=text)
+        sheet = step("Tasks", "update", "[externalID]", fields).replace("a.csv", "a.xlsx")
+        from_sheet = await here.plan(sheet)
+        assert reasons(from_csv) == reasons(from_sheet) == ["", "", ""]
+        assert fields_of(from_csv) == fields_of(from_sheet)
+        assert fields_of(from_sheet)[0]["estimatedHours"].after == 1.125
+        assert fields_of(from_sheet)[1]["startDateTime"].after == "2026-06-30T22:15:00Z"
+
+
 async def test_what_cannot_be_read_is_unknown_before_and_in_no_filter(tmp_path: Path) -> None:
     """A field that cannot be queried is sent by every update of its row, and never asked for."""
     async with world(tmp_path) as here:
@@ -545,7 +578,7 @@ BAD: Sequence[tuple[str, str]] = [
     ("LT-1,x,,,,,many,,c", "column Hours 'many': is no number"),
     ("LT-1,x,,,,,\"1,5\",,c", "column Hours '1,5': is no number. If \",\" is its decimal sign"),
     ("LT-1,x,,,,,,31/06/2026 10:00,c", "column Due '31/06/2026 10:00': is no date of the calendar"),
-    ("LT-1,x,,,,,,2026-06-30,c", "column Due '2026-06-30': is no date written as %d/%m/%Y %H:%M"),
+    ("LT-1,x,,,,,,30.06.2026,c", "column Due '30.06.2026': is no date written as %d/%m/%Y %H:%M"),
     ("LT-1,x,,,,,,25/10/2026 02:30,c", "column Due '25/10/2026 02:30': was twice in Europe/Madrid"),
     ("LT-1,x,,,,,,29/03/2026 02:30,c", "column Due '29/03/2026 02:30': never was in Europe/Madrid"),
     ("LT-1,x,,,,,,,", "column Contact: is empty, which the job rejects for contactID"),

@@ -40,7 +40,7 @@ async def test_the_three_lines_of_the_documentation_migrate_a_file(tmp_path: Pat
             plan = await bulkops.build_plan(job, target, tmp_path / "x.plan")
             status = await bulkops.apply_plan(plan, target)
             again = await bulkops.build_plan(job, target, tmp_path / "y.plan")
-        names = {row.get("companyName") for row in simulator.store.table("Companies").rows.values()}
+        names = {row.get("companyName") for row in simulator.store.table("Companies").values()}
     assert status.counts["applied"] == 2
     assert {"Łódź Tkaniny", "Weiß & Söhne"} <= names
     assert again.counts["unchanged"] == 2

@@ -302,11 +302,12 @@ def edit(plan: Plan, n: int) -> None:
 async def test_an_edit_that_is_met_on_the_way_lets_what_is_in_flight_finish(tmp_path: Path) -> None:
     """Rows before it may have been sent by then: they are whole, and the run says what it met."""
     plan, target = plan_of(tmp_path, [create(n) for n in range(1, 3101)]), MemoryTarget(per_entity=3)
+    await apply(plan, target, stop_after=5)
     edit(plan, 3050)
-    status = await apply(plan, target)
+    status = await apply(plan, again(target))
     assert status.state == "stopped"
     assert "was edited after it was sealed" in (status.waiting or "")
-    assert status.counts["applied"] == len(target.writes) > 0
+    assert status.counts["applied"] == len(target.writes) > 5
 
 
 async def test_an_edit_that_is_met_before_the_first_write_refuses_the_plan(tmp_path: Path) -> None:
@@ -331,3 +332,29 @@ async def test_a_wait_before_the_next_try_says_why(tmp_path: Path) -> None:
     await soon(apply_plan(plan, target, rng=Waits(), watch=lambda progress: told.append(progress.waiting)))
     assert any("deadlock victim" in (text or "") for text in told)
     assert told[-1] is None
+
+
+async def test_an_applied_plan_is_kept_when_its_name_is_planned_again(tmp_path: Path) -> None:
+    """It alone tells what was created and what is held: a new plan of the same name moves it aside."""
+    target = MemoryTarget()
+    first = plan_of(tmp_path, [create(1), create(2)])
+    await apply(first, target)
+    plan_of(tmp_path, [create(1, number="other")])
+    kept = Plan.open(tmp_path / "x.1.plan")
+    assert [fate.state for fate in kept.fates()] == ["applied", "applied"]
+    assert Plan.open(tmp_path / "x.plan").status().state == "planned"
+    assert (await apply(Plan.open(tmp_path / "x.plan"), target)).counts["applied"] == 1
+
+
+async def test_a_plan_refused_by_a_limit_was_not_begun(tmp_path: Path) -> None:
+    """Nothing was tried, so a copy of it is as good as the plan itself."""
+    plan = plan_of(tmp_path, [change(1, Action.UPDATE, "Companies", {"phone": "new"}, id=1)])
+    limits = {"update": {"count": 0, "percent": None, "minimum": 10}}
+    object.__setattr__(
+        plan.header, "limits", {"counts": {"update": {"Companies": 1}}, "totals": {}, "limits": limits}
+    )
+    target = MemoryTarget({"Companies": [{"id": 1}]})
+    with pytest.raises(LimitError):
+        await apply(plan, target)
+    (tmp_path / "copy.plan").write_bytes((tmp_path / "x.plan").read_bytes())
+    assert (await apply(Plan.open(tmp_path / "copy.plan"), target)).counts["applied"] == 1

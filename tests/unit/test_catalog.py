@@ -115,6 +115,7 @@ def test_a_udf_value_is_text_or_null(value: str | float | bool | None) -> None:
     if isinstance(value, float | int) and not isinstance(value, bool):
         assert text is not None
         assert type(value)(text) == value
+        assert "e" not in text.lower(), "a number is written in digits, without an exponent"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -34,6 +35,7 @@ FROZEN = Field(name="parentID", type=FieldType.INTEGER, is_read_only=True, is_re
 FROZEN_HIDDEN = Field(name="secret", type=FieldType.STRING, is_read_only=True, is_queryable=False)
 IN_PATH = Field(name="ownerID", type=FieldType.INTEGER, is_path_only=True)
 UDF = Field(name="udf:Legacy ID", type=FieldType.STRING)
+UDF_NUMBER = Field(name="udf:Hours", type=FieldType.DOUBLE)
 FIELDS = (INTEGER, NUMBER, BOOLEAN, TEXT, RICH, MOMENT, DAY, HIDDEN, FROZEN, FROZEN_HIDDEN, IN_PATH, UDF)
 READABLE = tuple(f for f in FIELDS if f.is_queryable and not f.is_path_only)
 ENTITY = Entity(
@@ -67,6 +69,10 @@ ENTITY = Entity(
         (MOMENT, "2024-03-01", "2024-03-01T00:00:00.00Z"),
         (DAY, "2024-03-01T23:30:00-05:00", "2024-03-01T00:00:00Z"),
         (DAY, "2024-03-01", "2024-03-01T00:00:00.000"),
+        (DAY, "2024-02-29T00:00:00Z", "2/29/2024 12:00:00 AM"),
+        (DAY, "2024-12-01", "12/1/2024"),
+        (UDF_NUMBER, 12.5, "12.50"),
+        (UDF_NUMBER, 1000, "1000.00"),
         (None, " x ", "x"),
     ],
 )
@@ -93,6 +99,9 @@ def test_what_the_server_stores_alike_is_equal(shape: Field | None, a: Scalar, b
         (INTEGER, "abc", 5),
         (MOMENT, "soon", "2024-03-01"),
         (DAY, "2024-03-011", "2024-03-01"),
+        (DAY, "2024-03-01", "1/3/2024 12:00:00 AM"),
+        (DAY, "2024-03-01", "30/3/2024"),
+        (UDF_NUMBER, 12.5, "12,5"),
         (INTEGER, Created(change=1), 1),
         (INTEGER, Created(change=1), Created(change=2)),
         (NUMBER, UNKNOWN, None),
@@ -232,6 +241,32 @@ def test_an_update_gives_only_what_differs() -> None:
         "title": FieldDiff(before="Old", after="New"),
         "description": FieldDiff(before="x", after=None),
     }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ("40", 41.5, 40),
+        ("12.50", 13.0, 12.5),
+        ("12345678901234567890.12", 1.0, "12345678901234567890.12"),
+        ("n/a", 1.0, "n/a"),
+        (None, 1.0, None),
+    ],
+)
+def test_a_user_defined_number_is_shown_as_a_number(before: Scalar, after: float, shown: Scalar) -> None:
+    """The wire has text; the plan what the field holds, unless a digit would be lost."""
+    entity = replace(ENTITY, fields={**ENTITY.fields, UDF_NUMBER.name: UDF_NUMBER})
+    found = diff(Record(values={"udf:Hours": after}), {"udf:Hours": before}, entity)["udf:Hours"]
+    assert found == FieldDiff(before=shown, after=after)
+    assert type(found.before) is type(shown)
+    assert equal(UDF_NUMBER, found.before, before)
+
+
+def test_a_protected_user_defined_field_is_unknown_before() -> None:
+    """It is read as five stars, whatever it holds."""
+    found = diff(Record(values={"udf:Legacy ID": "x"}), {"udf:Legacy ID": "*****"}, ENTITY)
+    assert found == {"udf:Legacy ID": FieldDiff(before=UNKNOWN, after="x")}
+    assert diff(Record(values={"title": "x"}), {"title": "*****"}, ENTITY)["title"].before == "*****"
 
 
 def test_a_field_that_cannot_be_read_is_always_sent() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from bulkops.change import Action, Change
 from bulkops.collision import Rules, key_text
 from bulkops.job.model import StepAction
-from bulkops.record import Created, Record, Scalar, Value
+from bulkops.record import IMPERSONATE, Created, Record, RowError, Scalar, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.autotask.catalog import load_catalog
 
@@ -51,6 +52,49 @@ def test_a_change_that_waits_names_what_it_waits_for() -> None:
     row = Change(n=9, step="t", entity="Tasks", action=Action.REJECTED)
     change = rules.decide(row, Record(values=values), ())
     assert (change.action, change.parent, change.waits_for) == (Action.CREATE, Created(change=4), (2, 4))
+
+
+INACTIVE = RowError(message="is inactive", column="Who", field="title")
+
+
+@pytest.mark.parametrize(
+    ("action", "found", "fate"),
+    [
+        (StepAction.UPSERT, [], "rejected"),
+        (StepAction.UPSERT, [{"id": 5, "externalID": "T-1", "title": "Old"}], "rejected"),
+        (StepAction.UPSERT, [{"id": 5, "externalID": "T-1", "title": "T"}], "unchanged"),
+        (StepAction.DELETE, [{"id": 5, "externalID": "T-1", "title": "T"}], "delete"),
+    ],
+)
+def test_a_doubt_counts_where_the_field_is_written(
+    action: StepAction, found: list[dict[str, Scalar]], fate: str
+) -> None:
+    """What is inactive may stay where it is, and is set nowhere."""
+    tasks = load_catalog().entities["Tasks"]
+    entity = replace(tasks, can={**tasks.can, "delete": "root"}, parent=None)
+    rules = Rules(action=action, entity=entity, match=("externalID",))
+    values: dict[str, Value] = {
+        "externalID": "T-1", "title": "T", "status": 1, "taskType": 1, "projectID": 3,
+    }  # fmt: skip
+    found = [{**record, "status": 1, "taskType": 1, "projectID": 3} for record in found]
+    row = Change(n=9, step="s", entity="Tasks", action=Action.REJECTED)
+    change = rules.decide(row, Record(values=values, doubts={"title": INACTIVE}), found)
+    assert change.action.value == fate
+    assert change.reason == ("column Who: is inactive" if fate == "rejected" else None)
+
+
+def test_who_creates_is_said_on_creates_only() -> None:
+    """On an update the header does nothing at best; somebody inactive creates nothing."""
+    rules = Rules(action=StepAction.UPSERT, entity=THINGS, match=("title",))
+    row = Change(n=9, step="s", entity="Things", action=Action.REJECTED)
+    record = Record(values={"title": "T"}, impersonate=41)
+    made = rules.decide(row, record, ())
+    assert (made.action, made.impersonate) == (Action.CREATE, 41)
+    kept = rules.decide(row, record, [{"id": 1, "title": "t"}])
+    assert (kept.action, kept.impersonate) == (Action.UPDATE, None)
+    doubted = replace(record, doubts={IMPERSONATE: INACTIVE})
+    assert rules.decide(row, doubted, ()).reason == "column Who: is inactive"
+    assert rules.decide(row, doubted, [{"id": 1, "title": "t"}]).action is Action.UPDATE
 
 
 def test_an_upsert_by_id_never_creates() -> None:

@@ -19,7 +19,6 @@ from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import InDoubtError, NoRouteError, RejectedError
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.plan import Fate, Header, Plan, PlanWriter, Status, StepInfo
-from bulkops.progress import Stop
 from bulkops.record import Created, Row, Scalar, Value
 from bulkops.targets.memory import MemoryTarget
 
@@ -209,7 +208,7 @@ async def test_a_row_without_a_known_record_holds_what_refers_to_it(tmp_path: Pa
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[list[Change], list[int], set[int]]:
-    """Some steps; rows wait for rows of earlier steps and, without a cycle, of their own; some are refused."""
+    """Some steps; rows wait for rows above and, without a cycle, of their own step; some are refused."""
     steps = draw(st.lists(st.integers(1, 30), min_size=1, max_size=4))
     changes: list[Change] = []
     for rows in steps:
@@ -221,9 +220,7 @@ def graphs(draw: st.DrawFn) -> tuple[list[Change], list[int], set[int]]:
             pool = [*range(1, before + 1), *higher]
             needs = draw(st.lists(st.sampled_from(pool), max_size=3, unique=True)) if pool else []
             barrier = draw(st.sampled_from([0, 0, 0, before]))
-            changes.append(
-                create(before + at + 1, entity, waits_for=tuple(sorted(needs)), barrier=barrier)
-            )
+            changes.append(create(before + at + 1, entity, waits_for=tuple(sorted(needs)), barrier=barrier))
     refused = draw(st.sets(st.integers(1, len(changes)), max_size=3))
     return changes, steps, refused
 

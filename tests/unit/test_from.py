@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bulkops.applier import apply_plan
-from bulkops.change import Action, Change, FieldDiff
+from bulkops.change import Action, FieldDiff
 from bulkops.errors import JobError
 from bulkops.job import load_job
+from bulkops.linkcheck import reference_faults
 from bulkops.plan import Plan, Status
 from bulkops.planner import build_plan
+from bulkops.precheck import prepare
 from bulkops.record import Created, Scalar
 from bulkops.targets.memory import MemoryTarget
 
@@ -166,6 +165,18 @@ async def test_a_row_whose_parent_was_rejected_says_why(desk: Desk) -> None:
     assert plan.change(5).waits_for == (2, 4)
 
 
+async def test_a_lookup_of_what_is_not_there_yet_points_to_from(desk: Desk) -> None:
+    """A lookup sees what the tenant has; the message names the step that is about to create such records."""
+    looked_up = CONTACTS.replace("from: companies", "lookup: companyName")
+    desk.file("companies.csv", "Id,Name", "A1,Acme")
+    desk.file("contacts.csv", "Client,First,Last", "Acme,Al,Aal")
+    plan = await desk.plan(MemoryTarget(), COMPANIES, looked_up)
+    assert reason(plan, 2) == (
+        "column Client 'Acme': no Companies record has this companyName; "
+        "`from: companies` refers to Companies that the step `companies` is about to create"
+    )
+
+
 # --- rows of the same step ------------------------------------------------------------------------------
 
 
@@ -187,7 +198,7 @@ async def test_parents_may_stand_below_their_children(desk: Desk) -> None:
 
 
 async def test_a_parent_that_exists_is_referred_to_by_its_id(desk: Desk) -> None:
-    """Found below its child in the file: the child's diff is made with the id, and is none where it agrees."""
+    """Found below its child in the file: the child's diff is made with the id, and none where it agrees."""
     common: dict[str, Scalar] = {"companyType": 1, "phone": "1", "ownerResourceID": 4}
     target = MemoryTarget(
         {"Companies": [
@@ -326,7 +337,7 @@ async def test_rows_cannot_be_matched_by_other_rows_of_their_step(desk: Desk) ->
     phases = PHASES.replace("[projectID, title]", "[projectID, parentPhaseID, title]")
     desk.file("projects.csv", "No", "P1")
     desk.file("phases.csv", "Project,Phase,Under,Note", "P1,x,,")
-    with pytest.raises(JobError, match="`match` names parentPhaseID. Match by other fields"):
+    with pytest.raises(JobError, match=r"`match` names parentPhaseID\. Match by other fields"):
         await desk.plan(MemoryTarget(), PROJECTS, phases)
 
 
@@ -378,7 +389,7 @@ async def test_a_step_that_deletes_or_matches_by_constants_cannot_be_referred_to
 
 
 async def test_the_columns_of_a_template_are_what_its_rows_are_known_by(desk: Desk) -> None:
-    """A key that the mapping makes up is still referred to by the source's own text; constants are left out."""
+    """A key that the mapping makes up is referred to by the source's own text; constants are left out."""
     companies = COMPANIES.replace("companyNumber: Id", "companyNumber: {template: 'OLD-{{ Id }}'}").replace(
         "match: [companyNumber]", "match: [companyType, companyNumber]"
     )
@@ -386,3 +397,37 @@ async def test_the_columns_of_a_template_are_what_its_rows_are_known_by(desk: De
     desk.file("contacts.csv", "Client,First,Last", "a1,Al,Aal", "OLD-A1,Bo,Berg")
     plan = await desk.plan(MemoryTarget(), companies, CONTACTS)
     assert [fate for fate, _ in fates(plan)] == ["create", "create", "rejected"]
+
+
+# --- without a tenant -----------------------------------------------------------------------------------
+
+
+async def offline_faults(desk: Desk, *steps: str) -> list[str]:
+    job = desk.folder / "job.yaml"
+    job.write_text("version: 1\nname: trial\ntenant: acme\nsteps:" + "".join(steps), "utf-8")
+    return [str(fault) for fault in reference_faults(await prepare(load_job(job), MemoryTarget()))]
+
+
+async def test_rows_that_refer_to_no_row_are_told_offline(desk: Desk) -> None:
+    """The job's own files say enough: a parent in no file, a cycle. A parent at fault is told elsewhere."""
+    desk.file("companies.csv", "Id,Name,Parent", "a,A,b", "b,B,a", f"c,{'x' * 200},", "d,D,nobody", "e,E,c")
+    desk.file("contacts.csv", "Client,First,Last", "C,Al,Aal", "zz,Bo,Berg", "a,Cy,Cern")
+    both = "row 1 (companies.csv:2) and row 2 (companies.csv:3)"
+    ring = f"{both} need each other in a cycle: none can be the first"
+    nowhere = "no row of the step companies (companies.csv) has this Id"
+    assert await offline_faults(desk, COMPANIES + PARENT, CONTACTS) == [
+        f"companies.csv:5: column Parent 'nobody': {nowhere}",
+        f"companies.csv:2: {ring}",
+        f"companies.csv:3: {ring}",
+        f"contacts.csv:3: column Client 'zz': {nowhere}",
+    ]
+
+
+async def test_a_job_whose_references_fit_is_faultless_offline(desk: Desk) -> None:
+    """Over many batches, parents below their children."""
+    rows = 1100
+    desk.file(
+        "companies.csv", "Id,Name,Parent", *(f"{n},N,{n + 700 if n < 400 else ''}" for n in range(rows))
+    )
+    desk.file("contacts.csv", "Client,First,Last", *(f"{n},F,L{n}" for n in range(rows)))
+    assert await offline_faults(desk, COMPANIES + PARENT, CONTACTS) == []

@@ -382,7 +382,7 @@ def test_impersonate_is_read_row_by_row_and_is_no_field() -> None:
     """By lookup or as an id; a row that names nobody is created by the API user."""
     made: dict[str, Any] = {"action": StepAction.CREATE}
     fields: dict[str, FieldSpec | str] = {"title": "A", "projectID": FieldSpec(value="1")}
-    values = {"title": "x", "projectID": 1}
+    values: dict[str, Value] = {"title": "x", "projectID": 1}
     by = spec("B", lookup=("email",))
     lookup = Lookup(entity="Resources", fields=("email",), values=("a@b.c",), column="B")
     assert record_of(fields, "x", "a@b.c", by=by, **made) == Record(values=values, impersonate=lookup)

@@ -26,12 +26,45 @@ steps:
 """
 
 
-async def peak_bytes(folder: Path, rows: int) -> int:
-    """Peak memory of planning `rows` rows, above what stood before."""
-    (folder / "many.yaml").write_text(JOB, "utf-8")
+FAMILY = """
+version: 1
+name: family
+tenant: acme
+steps:
+  - name: companies
+    entity: Companies
+    action: create
+    source: {file: many.csv}
+    match: [companyNumber]
+    fields:
+      companyNumber: Name
+      companyName: Name
+      companyType: {value: "1"}
+      phone: {value: "1"}
+      ownerResourceID: {value: "4"}
+      parentCompanyID: {column: Below, from: companies}
+  - name: contacts
+    entity: Contacts
+    action: create
+    source: {file: many.csv}
+    match: [companyID, lastName]
+    fields:
+      companyID: {column: Name, from: companies}
+      firstName: Name
+      lastName: Name
+      isActive: {value: "1"}
+    ignore: [Below]
+"""
+
+
+async def peak_bytes(folder: Path, job: str, rows: int) -> int:
+    """Peak memory of planning `rows` rows a step, above what stood before; most name one below as parent."""
+    (folder / "many.yaml").write_text(job, "utf-8")
     with (folder / "many.csv").open("w", encoding="utf-8") as file:
-        file.write("Name\n")
-        file.writelines(f"Group number {n}\n" for n in range(rows))
+        file.write("Name,Below\n" if job is FAMILY else "Name\n")
+        for n in range(rows):
+            below = f",Row {n + rows // 3}" if n < rows // 3 * 2 else ","
+            file.write(f"Row {n}{below if job is FAMILY else ''}\n")
     gc.collect()
     tracemalloc.start()
     try:
@@ -39,15 +72,21 @@ async def peak_bytes(folder: Path, rows: int) -> int:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert plan.header.counts["create"] == plan.total == rows
+    assert plan.header.counts["create"] == plan.total == rows * len(plan.header.steps)
     return peak
 
 
 @pytest.mark.parametrize(
-    ("few", "many"), [(1_500, 7_500), pytest.param(20_000, 200_000, marks=pytest.mark.slow)]
+    ("job", "few", "many"),
+    [
+        pytest.param(JOB, 1_500, 7_500, id="one step"),
+        pytest.param(FAMILY, 1_500, 3_500, id="references"),
+        pytest.param(JOB, 20_000, 200_000, marks=pytest.mark.slow, id="one long step"),
+        pytest.param(FAMILY, 20_000, 200_000, marks=pytest.mark.slow, id="many references"),
+    ],
 )
-async def test_memory_is_flat(tmp_path: Path, few: int, many: int) -> None:
-    """Several times the rows take no more memory: neither rows, nor keys, nor changes are kept."""
-    await peak_bytes(tmp_path, 10)  # what is loaded once is loaded now
-    small, large = await peak_bytes(tmp_path, few), await peak_bytes(tmp_path, many)
+async def test_memory_is_flat(tmp_path: Path, job: str, few: int, many: int) -> None:
+    """Several times the rows take no more memory: neither rows, nor keys, nor references, nor changes."""
+    await peak_bytes(tmp_path, job, 10)  # what is loaded once is loaded now
+    small, large = await peak_bytes(tmp_path, job, few), await peak_bytes(tmp_path, job, many)
     assert large < small + 20 * (many - few)  # bytes: less than the digest of a key and its place

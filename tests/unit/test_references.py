@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from bulkops.errors import JobError, StopError
 from bulkops.record import Created, FromStep, Lookup, Record, RowError, Scalar, Value
 from bulkops.references import References, candidates, find_by_key, key_of, name_fields, query_value
-from bulkops.schema import Field, FieldType
+from bulkops.schema import Field, FieldType, PicklistValue
 from bulkops.targets.base import Filter, RecordData
 from bulkops.targets.memory import MemoryTarget
 
@@ -149,6 +150,70 @@ async def test_several_found_rejects_the_row_and_names_them() -> None:
     assert error_of(answer) == (
         "column Client 'twice': 2 Companies records have this companyName: 13 (Twice), 14 (TWICE)"
     )
+
+
+PEOPLE: Rows = [
+    {"id": 41, "email": "kim@acme.test", "firstName": "Kim", "lastName": "Lee", "isActive": True},
+    {"id": 42, "email": "old@acme.test", "firstName": "Old", "lastName": "Lee", "isActive": False},
+    {"id": 43, "email": "new@acme.test", "firstName": "Ann", "lastName": "Doe", "isActive": True},
+    {"id": 44, "email": "gone@acme.test", "firstName": "Ann", "lastName": "Doe", "isActive": False},
+    {"id": 45, "email": "nobody@acme.test", "firstName": "No", "lastName": "Word"},
+]
+
+
+def person(*texts: str, fields: tuple[str, ...] = ("email",), allows: bool = False) -> Record:
+    lookup = Lookup(entity="Resources", fields=fields, values=texts, column="Who", allows_inactive=allows)
+    return Record(values={"assignedResourceID": lookup})
+
+
+async def test_who_is_inactive_is_found_and_doubted() -> None:
+    """The id is there for a record that has it already; what speaks against writing it is told by name."""
+    target = Listening({"Resources": PEOPLE})
+    old, kim, silent, allowed = await resolved(
+        target,
+        person("OLD@acme.test"),
+        person("kim@acme.test"),
+        person("nobody@acme.test"),
+        person("old@acme.test", allows=True),
+    )
+    assert isinstance(old, Record)
+    assert old.values == {"assignedResourceID": 42}
+    assert {name: str(doubt) for name, doubt in old.doubts.items()} == {
+        "assignedResourceID": "column Who 'OLD@acme.test': Resources 42 (Old Lee) is inactive; "
+        "set `inactive: allow` to use it all the same"
+    }
+    for answer, number in ((kim, 41), (silent, 45), (allowed, 42)):
+        assert answer == Record(values={"assignedResourceID": number})
+    assert len(target.asked) == 1
+
+
+@pytest.mark.parametrize("held", [0, False])
+async def test_records_that_keep_it_as_a_number_are_inactive_at_0(held: Scalar) -> None:
+    """Contacts hold 1 and 0 where others hold true and false."""
+    people: Rows = [{"id": 21, "emailAddress": "a@b.c", "isActive": held}]
+    lookup = Lookup(entity="Contacts", fields=("emailAddress",), values=("a@b.c",))
+    (answer,) = await resolved(Listening({"Contacts": people}), Record(values={"contactID": lookup}))
+    assert isinstance(answer, Record)
+    assert "Contacts 21 is inactive" in str(answer.doubts["contactID"])
+
+
+async def test_several_are_several_even_if_one_alone_is_active() -> None:
+    """Nobody guesses; those who are inactive are marked."""
+    (answer,) = await resolved(
+        Listening({"Resources": PEOPLE}), person("doe", "ANN", fields=("lastName", "firstName"))
+    )
+    assert error_of(answer) == (
+        "column Who 'doe / ANN': 2 Resources records have this lastName and firstName: "
+        "43 (Ann Doe), 44 (Ann Doe, inactive)"
+    )
+
+
+async def test_a_doubt_is_told_with_the_errors_of_the_row() -> None:
+    """Who has to correct the row hears of everything."""
+    record = Record(values={**person("old@acme.test").values, **company("Nobody").values})
+    (answer,) = await resolved(Listening({"Resources": PEOPLE, "Companies": COMPANIES}), record)
+    assert not isinstance(answer, Record)
+    assert [error.field for error in answer] == ["companyID", "assignedResourceID"]
 
 
 async def test_composite_keys_are_joined_here() -> None:
@@ -314,6 +379,34 @@ def test_values_are_asked_for_in_the_type_of_the_field(kind: FieldType, value: V
     found = query_value(Field(name="f", type=kind), value)
     assert found == asked
     assert type(found) is type(asked)
+
+
+async def test_two_user_defined_fields_are_one_question_about_one_of_them() -> None:
+    """The API filters by one at a time, so the other is compared here."""
+    shape = await MemoryTarget().describe("Companies")
+    udfs = {name: Field(name=name, type=FieldType.STRING) for name in ("udf:Legacy ID", "udf:System")}
+    entity = replace(shape, fields={**shape.fields, **udfs})
+    rows: Rows = [
+        {"id": 1, "udf:Legacy ID": "7", "udf:System": "Old"},
+        {"id": 2, "udf:Legacy ID": "7", "udf:System": "Older"},
+        {"id": 3, "udf:Legacy ID": "8", "udf:System": "Old"},
+    ]
+    target = Listening({"Companies": rows}, entities={"Companies": entity})
+    keys = [("7", "OLD"), ("8", "Older"), ("7", "older")]
+    found = await find_by_key(target, entity, list(udfs), keys)
+    assert {key: [record["id"] for record in records] for key, records in found.items()} == {
+        ("7", "old"): [1],
+        ("7", "older"): [2],
+    }
+    ((_, where),) = target.asked
+    assert (where["op"], where["udf"]) == ("in", True)
+
+
+def test_a_user_defined_list_is_asked_for_by_the_items_text() -> None:
+    """Whether a row names the item by its text or by its number."""
+    ranks = (PicklistValue(value="7", label="Golden"), PicklistValue(value="8", label="Silver"))
+    shape = Field(name="udf:Rank", type=FieldType.STRING, picklist=ranks)
+    assert [query_value(shape, text) for text in ("golden", "7", "Bronze")] == ["Golden", "Golden", "Bronze"]
 
 
 def test_a_date_only_field_is_asked_for_by_its_midnight() -> None:

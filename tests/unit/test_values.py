@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkops.job.model import NumberSpec
 from bulkops.mapping.values import plain_converter
-from bulkops.record import Scalar
+from bulkops.record import Scalar, StoredText
 from bulkops.schema import Field, FieldType
 
 
@@ -111,7 +113,21 @@ def test_numbers_are_read_as_the_job_says(spec: NumberSpec, text: str, value: fl
     assert convert(FieldType.DOUBLE, text, spec) == value
 
 
-@pytest.mark.parametrize("text", ["1.5", "12.34.567", "1,5,5", "1 234", ",", "1.23,4"])
+@given(st.integers(-(2**31), 2**31 - 1) | st.floats(-1e9, 1e9, allow_nan=False))
+def test_a_stored_number_is_itself_however_the_source_writes_numbers(number: float) -> None:
+    """What a sheet holds as a number has no decimal sign: 1.125 is no eleven hundred."""
+    text = StoredText(Decimal(repr(number)).normalize().__format__("f"))
+    assert convert(FieldType.DOUBLE, text, GERMAN) == number
+    assert convert(FieldType.DOUBLE, StoredText("1.125"), GERMAN) == 1.125
+    assert convert(FieldType.DOUBLE, "1.125", GERMAN) == 1125
+
+
+def test_no_minus_is_sent_before_nothing() -> None:
+    """-0 is 0."""
+    assert str(convert(FieldType.DOUBLE, "-0.0")) == "0.0"
+
+
+@pytest.mark.parametrize("text", ["0.125", "1.5", "12.34.567", "1,5,5", "1 234", ",", "1.23,4"])
 def test_numbers_written_in_another_way_are_refused(text: str) -> None:
     """1.5 with thousands grouped by points is a mistake, not fifteen."""
     assert "is no number" in refusal(FieldType.DOUBLE, text, GERMAN)
