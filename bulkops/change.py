@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TypeAlias
 
-from bulkops.record import Created, FromStep, Lookup, Record, Value
+from bulkops.record import Created, FromStep, Locator, Lookup, Record, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.base import RecordData
 
@@ -61,6 +61,7 @@ class Change:
     action: Action
     line: int | None = None  # of the source row
     file: str = ""
+    sheet: str = ""  # of a workbook
     id: int | None = None  # the record, where it exists
     key: Mapping[str, Value] = field(default_factory=dict)  # match fields and their values
     fields: Mapping[str, FieldDiff] = field(default_factory=dict)  # what is sent; UDFs as "udf:Name"
@@ -69,6 +70,11 @@ class Change:
     waits_for: tuple[int, ...] = ()  # changes that must be settled well before this one is sent
     barrier: int = 0  # every change up to this number must be settled before this one is sent
     reason: str | None = None  # why it was rejected
+
+    @property
+    def place(self) -> str:
+        """Where its row stands: `tasks.csv:7`, or `tasks.xlsx, sheet Tasks:7`."""
+        return str(Locator(file=self.file, sheet=self.sheet or None, line=self.line))
 
     def after(self) -> dict[str, Value]:
         """The values that are sent."""

@@ -101,6 +101,8 @@ def change_to_json(change: Change) -> str:
         data["line"] = change.line
     if change.file:
         data["file"] = change.file
+    if change.sheet:
+        data["sheet"] = change.sheet
     if change.id is not None:
         data["id"] = encode(change.id)
     if change.key:
@@ -136,6 +138,7 @@ def change_from_json(n: int, text: str) -> Change:
         action=Action(data["action"]),
         line=data.get("line"),
         file=data.get("file", ""),
+        sheet=data.get("sheet", ""),
         id=decode(data.get("id")),
         key={name: decode(value) for name, value in data.get("key", {}).items()},
         fields=fields,

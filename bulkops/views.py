@@ -34,7 +34,7 @@ def change_json(change: Change) -> dict[str, Any]:
     """One line of `show --json`: one row's fate, field by field."""
     return {
         "change": change.n,
-        "row": {"file": change.file, "line": change.line},
+        "row": _row_json(change),
         "step": change.step,
         "entity": change.entity,
         "action": change.action.value,
@@ -47,6 +47,12 @@ def change_json(change: Change) -> dict[str, Any]:
         "waits_for": list(change.waits_for),
         "reason": change.reason,
     }
+
+
+def _row_json(change: Change) -> dict[str, Any]:
+    """Where the row stands; the sheet only where it stands in one."""
+    row = {"file": change.file, "line": change.line}
+    return {**row, "sheet": change.sheet} if change.sheet else row
 
 
 def status_json(now: Status) -> dict[str, Any]:

@@ -7,8 +7,11 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from bulkops.cli import exits
 from bulkops.cli.app import app, exit_code_of
-from bulkops.cli.console import flush, speak_utf8
+from bulkops.cli.console import err, out, speak_utf8
+
+TYPERS_CTRL_C = 130  # what typer makes of a KeyboardInterrupt, without a word
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,13 +37,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = app(args=None if argv is None else list(argv), prog_name="bulkops", standalone_mode=False)
     except BaseException as error:
         code = exit_code_of(error)
-    flush()
-    return code if isinstance(code, int) else 0
+    if code == TYPERS_CTRL_C:
+        code = exit_code_of(KeyboardInterrupt())
+    return _told(code if isinstance(code, int) else exits.DONE)
+
+
+def _told(code: int) -> int:
+    """The exit code, unless all went well but could not be said where it was to be said."""
+    out.flush()
+    if out.failure is not None:
+        err.print(f"standard output cannot be written: {out.failure.strerror}", markup=False)
+        code = code or exits.REFUSED
+    err.flush()
+    return code
 
 
 def entry() -> None:
     """The console script. SIGTERM is a Ctrl-C, so that whatever was begun is cleaned up."""
     speak_utf8()
     with suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main())
+
+
+def _interrupt(*_: object) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)

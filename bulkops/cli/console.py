@@ -1,6 +1,6 @@
 """Where the command line speaks: results to standard output, everything else to standard error.
 
-Neither may ever end a run: a reader that has gone (`| head`), a terminal that lacks a letter.
+Neither may ever end a run: a reader that has gone (`| head`), a full disk, a terminal that lacks a letter.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from rich.console import Console
 
 
 class PipeConsole(Console):
-    """Falls silent where its reader has gone; the command goes on to its own exit code."""
+    """Falls silent where nobody reads or nothing can be written; the command goes on to its own end."""
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        with suppress(OSError, ValueError):  # so that the last flush of the interpreter finds a reader
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+    failure: OSError | None = None  # why nothing more could be written, unless a reader had simply gone
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        try:
+            super().print(*objects, **how)
+        except OSError as error:
+            self.give_up(error)
 
     def json(self, value: Any) -> None:
         """One line of JSON, as it is: nothing is coloured, wrapped or shortened."""
@@ -29,8 +32,25 @@ class PipeConsole(Console):
             return
         try:
             self.file.write(dump(value) + "\n")
-        except BrokenPipeError:
-            self.on_broken_pipe()
+        except OSError as error:
+            self.give_up(error)
+
+    def flush(self) -> None:
+        """Now rather than when the interpreter ends, where a reader that has gone makes noise."""
+        try:
+            self.file.flush()
+        except OSError as error:
+            self.give_up(error)
+
+    def on_broken_pipe(self) -> None:
+        self.give_up(BrokenPipeError())
+
+    def give_up(self, error: OSError) -> None:
+        self.quiet = True
+        if not isinstance(error, BrokenPipeError):
+            self.failure = error
+        with suppress(OSError, ValueError):  # so that the last flush of the interpreter succeeds
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 out = PipeConsole(soft_wrap=True, highlight=False)
@@ -47,12 +67,3 @@ def speak_utf8() -> None:
 def _make_safe(stream: TextIO) -> None:
     encoding = None if stream.isatty() else "utf-8"
     stream.reconfigure(encoding=encoding, errors="backslashreplace")  # type: ignore[attr-defined]
-
-
-def flush() -> None:
-    """Now rather than when the interpreter ends, where a reader that has gone makes noise."""
-    for console in (out, err):
-        try:
-            console.file.flush()
-        except BrokenPipeError:
-            console.on_broken_pipe()

@@ -41,6 +41,8 @@ def stop_on_signals(stop: Stop, stop_now: Callable[[], object]) -> Iterator[Stop
     previous = {}
     for number in SIGNALS:
         handler = signal.getsignal(number)
+        if handler is signal.SIG_IGN:  # whoever started us wants it so, as a shell for the background
+            continue
         try:
             loop.add_signal_handler(number, stopping.asked, number)
         except NotImplementedError:  # Windows

@@ -47,16 +47,20 @@ class Mapper:
         if row.fault or len(cells) != self._columns:
             return Record(values={}), (RowError(message=row.fault or self._wrong_count(row)),)
         made = _Making(cells)
+        values = made.values
         for item, name, make in self._filled:
             try:
-                value = make(cells, made.values)
+                value = make(cells, values)
             except InactiveError as error:
-                made.values[name] = error.value
+                values[name] = error.value
                 made.doubts[name] = _row_error(item.way, cells, str(error))
             except ValueError as error:
                 made.errors.append(_row_error(item.way, cells, str(error)))
             else:
-                made.put(item, name, value)
+                if value is NOTHING or value.__class__ is Choice:
+                    made.put(item, name, value)
+                else:
+                    values[name] = value  # type: ignore[assignment]  # the hot path: a plain value
         return made.parts(creates_only=self._creates_only)
 
     def chosen(self, record: Record, current: Mapping[str, Scalar]) -> Record | tuple[RowError, ...]:

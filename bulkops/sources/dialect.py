@@ -71,6 +71,8 @@ def find_encoding(file: BinaryIO, *, given: str | None, display: str) -> Encodin
         return Encoding(codec="utf-8", skip=0, found="ASCII characters only")
     if _is_utf8(sample, is_whole):
         return Encoding(codec="utf-8", skip=0, found="valid UTF-8")
+    if _is_damaged_utf8(sample):  # no guess: reading it says which byte of which line is wrong
+        return Encoding(codec="utf-8", skip=0, found="UTF-8 but for a few bytes")
     if b"\0" in head:
         raise SourceError(
             f"{display}: is no text file: it holds bytes of 0 and is not UTF-16. Save it as CSV"
@@ -139,6 +141,14 @@ def _is_utf8(sample: bytes, is_whole: bool) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _is_damaged_utf8(sample: bytes) -> bool:
+    """Most of what is beyond ASCII is UTF-8, which no other encoding's text is by chance."""
+    text = sample.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    whole = sum(not sign.isascii() for sign in text) - broken
+    return whole > 4 * broken
 
 
 def _guess(sample: bytes, display: str) -> Encoding:

@@ -12,12 +12,13 @@ from zipfile import BadZipFile, ZipFile
 from bulkops.errors import SourceError
 from bulkops.job.model import FileSource
 from bulkops.sources.files import must_be_file, read_head, unreadable
-from bulkops.sources.sheetxml import Oddities, find_oddities
+from bulkops.sources.sheetxml import Oddities, find_oddities, glance
 from bulkops.wording import did_you_mean, listed, shown
 
 _RESULTS = {"applied", "unchanged", "rejected", "held", "pending"}
 _CORRECTED = "rejected"  # of a workbook of results, what is fed back
 _HEAD = 1 << 16
+MOST_CELLS = 150_000_000  # of a sheet: some 4 GB in memory
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _OTHER_PARTS = {
     "xl/workbook.bin": "a binary workbook (.xlsb)",
@@ -46,8 +47,7 @@ def load_sheet(spec: FileSource) -> Sheet:
         with ZipFile(spec.file) as parts:
             _must_be_workbook(parts.namelist(), spec.display)
             with CalamineWorkbook.from_path(spec.file) as book:
-                name, cells = _pick(book, spec)
-            return Sheet(name=name, cells=cells, oddities=find_oddities(parts, name))
+                return _pick(_Book(book, parts, spec.display), spec)
 
 
 @contextmanager
@@ -112,28 +112,48 @@ def _must_be_workbook(parts: list[str], display: str) -> None:
     raise SourceError(f"{display}: is {what}, not an Excel workbook. Save the table as .xlsx")
 
 
-def _pick(book: Any, spec: FileSource) -> tuple[str, Any]:
-    """The name of the sheet that the job means, and the sheet."""
-    from python_calamine import SheetTypeEnum, SheetVisibleEnum
+class _Book:
+    """A workbook that is open: its sheets by name."""
 
-    tables = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
-    names = [sheet.name for sheet in tables]
-    wanted = _wanted(spec, names)
+    def __init__(self, book: Any, parts: ZipFile, display: str) -> None:
+        from python_calamine import SheetTypeEnum, SheetVisibleEnum
+
+        tables = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
+        self.names = [sheet.name for sheet in tables]
+        self.visible = [sheet.name for sheet in tables if sheet.visible == SheetVisibleEnum.Visible]
+        self._book, self._parts, self._display = book, parts, display
+
+    def load(self, name: str) -> Sheet:
+        seen = glance(self._parts, name)
+        if seen.cells > MOST_CELLS:
+            raise SourceError(
+                f"{self._display}, sheet {name}: reaches over {seen.rows:,} rows and {seen.columns:,} "
+                "columns, too much to be read at once. Delete what stands far from the table, or save it "
+                "as CSV"
+            )
+        cells = self._book.get_sheet_by_name(name)
+        oddities = find_oddities(self._parts, name) if seen.has_oddities else Oddities()
+        return Sheet(name=name, cells=cells, oddities=oddities)
+
+
+def _pick(book: _Book, spec: FileSource) -> Sheet:
+    """The sheet that the job means."""
+    wanted = _wanted(spec, book.names)
     if wanted is not None:
-        return wanted, book.get_sheet_by_name(wanted)
-    visible = [sheet.name for sheet in tables if sheet.visible == SheetVisibleEnum.Visible]
-    found: list[tuple[str, Any]] = []
-    for name in visible or names:
-        sheet = book.get_sheet_by_name(name)
-        if sheet.start is not None:
-            found.append((name, sheet))
+        return book.load(wanted)
+    names = book.visible or book.names
+    found: list[Sheet] = []
+    for name in names:
+        sheet = book.load(name)
+        if sheet.cells.start is not None:
+            found.append(sheet)
         if len(found) > 1:
             raise SourceError(
                 f"{spec.display}: has several sheets with rows. Name the one to read with `sheet`: "
-                f"{listed(visible or names)}"
+                f"{listed(names)}"
             )
     if not found:
-        raise SourceError(f"{spec.display}: holds no row in any of its sheets, {listed(names, 'and')}")
+        raise SourceError(f"{spec.display}: holds no row in any of its sheets, {listed(book.names, 'and')}")
     return found[0]
 
 

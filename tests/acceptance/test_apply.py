@@ -269,3 +269,14 @@ def test_no_window_holds_more_calls_than_were_granted(own_desk: OwnDesk) -> None
     assert stats["refused"]["hour"] == 0
     assert stats["busiest_window"] <= 75
     arrived(desk.simulator, 90)
+
+
+def test_an_hour_that_others_used_up_is_waited_for(desk: Desk) -> None:
+    """The server refuses for its hourly limit: nothing is sent until it says that there is room; no row is
+    lost or given up."""
+    desk.tenant(budget_window_s=10)
+    desk.simulator.faults(fault("hour_limit", {"nth": [5, 6]}))
+    desk.plan(desk.customers(30))
+    status = desk.apply("customers.plan")
+    assert status["counts"]["applied"] == 30
+    arrived(desk.simulator, 30)

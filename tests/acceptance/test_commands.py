@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +214,7 @@ def test_run_plans_and_applies(desk: Desk) -> None:
     desk.customers(3)
     first = desk.run("run", "customers.yaml", "--yes")
     assert "3 to create" in first.out and "3 applied" in first.out
+    assert "companyType      1 (Customer)" in first.out
     assert len(desk.simulator.numbered()) == 3
     assert "0 to create" in desk.run("run", "customers.yaml", "--yes").out
 
@@ -250,6 +253,37 @@ def test_a_reader_that_has_seen_enough_is_no_error(desk: Desk) -> None:
     showing.stderr.close()
     assert showing.wait(timeout=20) in (0, 141)
     assert said == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_written_is_no_success(desk: Desk) -> None:
+    """A full disk behind `>` is said in a sentence, and the exit code is not 0."""
+    desk.plan(desk.customers(1))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            desk.command("show", "customers.plan", "--json"), cwd=desk.folder, env=desk.env(), stdout=full,
+            stderr=subprocess.PIPE, encoding="utf-8", check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and "standard output" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals that a parent can send to one process")
+@pytest.mark.parametrize("is_background", [False, True])
+def test_planning_can_be_ended_at_any_time(own_desk: Callable[..., Desk], is_background: bool) -> None:
+    """SIGTERM, also where a shell has told the process to ignore Ctrl-C: exit 1, and no half plan is left."""
+    desk = own_desk("--latency-ms", "20000")
+
+    def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN if is_background else signal.SIG_DFL)
+
+    planning = desk.start("plan", desk.customers(3), preexec_fn=ignore)
+    desk.simulator.until(lambda stats: stats["requests"] >= 1)
+    planning.terminate()
+    said = "".join(planning.communicate(timeout=20))
+    assert planning.returncode == 1
+    assert "nothing was written" in said and "Traceback" not in said
+    assert not [path.name for path in desk.folder.iterdir() if "plan" in path.name]
 
 
 # --- terminals ---

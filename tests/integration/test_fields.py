@@ -9,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from openpyxl import Workbook
 
@@ -377,7 +378,8 @@ async def test_impersonate_sets_the_creator_row_by_row(tmp_path: Path) -> None:
     """On creates; an update goes without it, an empty cell means the API user, nobody else is guessed."""
     async with world(tmp_path) as here:
         fields = (
-    """On creates; an update goes without it; an empty cell means the API user, a wrong one rejects the row."""
+            "{externalID: Key, title: Key, status: {value: New}, priority: {value: Low},"
+            " queueID: {value: '8'},"
             " companyID: {value: C-1001, lookup: companyNumber}}"
         )
         by = "impersonate: {column: Author, lookup: email}"
@@ -637,3 +639,18 @@ async def test_the_tenants_own_lists_win_over_the_catalog(tmp_path: Path) -> Non
             "column S 'Complete': is no value of status in this tenant, though the shipped catalog has it. "
             "Known: Neu, Fertig"
         )
+
+
+async def test_metadata_is_read_once_a_run(tmp_path: Path) -> None:
+    """What the tenant says of an entity is asked for once, by however many steps, plans and lookups."""
+    async with world(tmp_path) as here:
+        fields = "{companyNumber: N, parentCompanyID: {column: P, lookup: companyNumber}}"
+        one = step("Companies", "update", "[companyNumber]", fields)
+        for _ in range(2):
+            await here.plan(one + one.replace("name: a", "name: b"), a="N,P\nC-1005,C-1003\n")
+        url = f"{here.simulator.control}/stats"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            calls = (await answer.json())["by_call"]
+        base = "GET Companies/entityInformation"
+        asked = {call: n for call, n in calls.items() if "entityInformation" in call}
+        assert asked == {base: 1, f"{base}/fields": 1, f"{base}/userDefinedFields": 1}

@@ -113,6 +113,7 @@ steps:
       noteType: {value: Task Notes}
       publish: {value: All Autotask Users}
 """
+PHASES_OF_TASKS = tuple(enumerate(("Dig", "Build", "")))
 SMALL = 6  # companies; everything else grows with them
 
 
@@ -135,7 +136,7 @@ def data(firms: int) -> dict[str, list[str]]:
         ],
         "tasks.csv": [
             "Key,Project,Phase,Title",
-            *(f"Work {n}-{i},P{n},{('Dig', 'Build', '')[i]},Task {i}" for n in range(firms) for i in range(3)),
+            *(f"Work {n}-{i},P{n},{phase},Task {i}" for n in range(firms) for i, phase in PHASES_OF_TASKS),
         ],
         "tickets.csv": [
             "Key,Company,Mail,Title",

@@ -16,6 +16,7 @@ from bulkops.applier import apply_plan
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import (
     InDoubtError,
+    LimitError,
     LockedError,
     NoRouteError,
     PlanError,

@@ -300,3 +300,13 @@ def test_a_dialect_that_cannot_be_is_refused(path: Path) -> None:
     for spec in wrong:
         with pytest.raises(SourceError, match="Give one character"):
             open_source(spec)
+
+
+def test_a_stray_byte_does_not_turn_a_utf8_file_into_another_encoding(tmp_path: Path) -> None:
+    """One byte that is not UTF-8 among much that is: refused with its line, never read as mojibake."""
+    lines = [f"{n},Ïnstitut Müller".encode() for n in range(200)]
+    lines[2] = b"2,Institut M\xfcller"
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"Nr,Name\n" + b"\n".join(lines) + b"\n")
+    with pytest.raises(SourceError, match=r"x\.csv:4"):
+        list(open_source(FileSource(file=path, display="x.csv")).rows())

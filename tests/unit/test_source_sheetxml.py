@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bulkops.errors import SourceError
 from bulkops.job.model import FileSource
 from bulkops.record import Row
 from bulkops.sources import Source, open_source
-from bulkops.sources.sheetxml import cell_name, find_oddities
+from bulkops.sources.sheetxml import cell_name, find_oddities, glance
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -111,7 +112,31 @@ def test_a_sign_that_is_cut_in_two_is_seen(before: int) -> None:
     start, end = sheet.split('<c r="A2"')
     padded = f'{start}{" " * (before - len(start) - 12)}<c r="A2"{end}'
     with zipfile.ZipFile(io.BytesIO(book(padded))) as parts:
+        assert glance(parts, "Tasks").has_oddities
         assert find_oddities(parts, "Tasks").errors == {(2, 1): "#N/A"}
+
+
+def test_a_sheet_without_anything_odd_is_not_parsed() -> None:
+    """Its bytes show that there is nothing to find."""
+    with zipfile.ZipFile(io.BytesIO(book(sheet_of('<row r="2"><c r="A2"><v>1</v></c></row>')))) as parts:
+        assert not glance(parts, "Tasks").has_oddities
+
+
+def test_a_sheet_may_be_as_wide_as_a_sheet_can_be(tmp_path: Path) -> None:
+    """Many columns are no stray cell."""
+    source = opened(
+        tmp_path, book(sheet_of('<row r="2"><c r="A2"><v>1</v></c><c r="XFD2"><v>2</v></c></row>'))
+    )
+    assert source.columns == ("a", "b", "column 16384")
+    assert [row.cells for row in source.rows()] == [("1", "", "2")]
+
+
+@pytest.mark.parametrize("cell", ["XFD1048576", "AAA999999", "A99999999999"])
+def test_a_stray_cell_at_the_end_of_the_sheet_is_refused(tmp_path: Path, cell: str) -> None:
+    """The reader would make room for billions of cells; it is said what to do."""
+    data = book(sheet_of(f'<row r="2"><c r="A2"><v>1</v></c><c r=\'{cell}\'><v>1</v></c></row>'))
+    with pytest.raises(SourceError, match=r"^t\.xlsx, sheet Tasks: reaches over .* Delete what stands far"):
+        opened(tmp_path, data)
 
 
 def test_stored_numbers_keep_all_their_digits(tmp_path: Path) -> None:
