@@ -105,7 +105,7 @@ def _change_lines(change: Change, labels: Labels) -> Iterator[Text]:
     mark, style = MARKS[change.action]
     key = " ".join(f"{name}={show_value(value)}" for name, value in change.key.items())
     record = f" {change.id}" if change.id is not None else ""
-    place = f"  ({change.file}:{change.line})" if change.line is not None else ""
+    place = f"  ({change.place})" if change.line is not None else ""
     yield Text(printable(f"{mark} {change.entity}{record} {key}".rstrip() + place), style=style)
     if change.reason:
         yield Text(f"    {printable(change.reason)}", style=style)

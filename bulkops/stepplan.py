@@ -150,7 +150,8 @@ class StepPlanner:
             entity=self._ready.entity.name,
             action=Action.REJECTED,
             line=draft.row.line,
-            file=self._ready.source.display,
+            file=self._ready.source.file,
+            sheet=self._ready.source.sheet,
             key=self._rules.key(draft.record) if draft.record else {},
         )
         if draft.record is None or draft.reason is not None:

@@ -27,7 +27,10 @@ def validate(
     rows = bad = 0
     for checked in run_async(partial(validate_job, job)):
         ready = checked.ready
-        out.print(f"step {ready.step.name}: {ready.source.display}, {ready.source.dialect}", markup=False)
+        written = f", {ready.source.dialect}" if ready.source.dialect else ""
+        out.print(f"step {ready.step.name}: {ready.source.display}{written}", markup=False)
+        for warning in ready.source.warnings:
+            out.print(f"  Warning: {warning}", markup=False)
         faulty = set()
         for fault in checked.row_faults():
             faulty.add(fault.where)

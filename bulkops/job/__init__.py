@@ -113,6 +113,7 @@ def _reading(step: Step, file: Path) -> Step:
         display=str(file),
         usual_sheet=old.sheet if old and file.suffix.lower() == ".xlsx" else None,
         distinct=old.distinct if old else None,
+        is_override=True,
     )
     return replace(step, source=source)
 

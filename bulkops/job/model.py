@@ -120,6 +120,7 @@ class FileSource:
     sheet: str | None = None
     usual_sheet: str | None = None  # of the file that this one stands for: taken where it has such a sheet
     distinct: Distinct | None = None
+    is_override: bool = False  # given on the command line in place of the job's own file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ def _match(step: Step) -> Iterator[Fault]:
     mapped = {name.casefold() for name in specs}
     for name in step.match:
         if name.casefold() not in mapped:
-            place = "udf" if name.startswith("udf:") else "fields"
+            place = "udf" if name.casefold().startswith("udf:") else "fields"
             hint = did_you_mean(name, specs) or f"Say under `{place}` which column holds it."
             message = f"`match` names {shown(name)}, which is not mapped"
             yield Fault(where=step.where("match"), message=message, hint=hint)

@@ -51,7 +51,7 @@ def print_endings(plan: Plan, states: Sequence[str], console: Console, *, most: 
         if fate.state not in states:
             continue
         change = fate.change
-        where = f"{change.file}:{change.line}" if change.line is not None else f"row {change.n}"
+        where = change.place if change.line is not None else f"row {change.n}"
         console.print(printable(f"  {where}  {fate.state}: {fate.reason}"), markup=False)
         most, left = most - 1, left - 1
         if not most or not left:

@@ -25,7 +25,7 @@ def open_source(
     Raises SourceError: no such file, not of its type, unknown encoding, no header, no row; JobError where
     `distinct` names a column that is not there.
     """
-    source = restored(_opened(spec, unread))
+    source = restored(_opened(spec, unread), is_override=isinstance(spec, FileSource) and spec.is_override)
     if spec.distinct is None:
         return source
     return DistinctRows(source, spec.distinct, missing=missing)

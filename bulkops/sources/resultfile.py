@@ -13,10 +13,14 @@ from bulkops.record import Row
 from bulkops.sources.base import Source, Table
 
 
-def restored(source: Source) -> Source:
-    """The source itself, unless bulkops wrote it: then without bulkops' columns and guards."""
+def restored(source: Source, *, is_override: bool) -> Source:
+    """The source itself, unless bulkops wrote it: then without bulkops' columns and guards.
+
+    `is_override`: it stands in for the job's own file, so it is taken for one even where somebody has cut
+    bulkops' columns out.
+    """
     columns = source.columns
-    if not is_result_file(columns):
+    if not (is_override or is_result_file(columns)):
         return source
     keep = tuple(n for n, name in enumerate(columns) if not name.startswith(RESULT_PREFIX))
     return _ResultFile(

@@ -40,6 +40,7 @@ CHANGE = st.builds(
     action=st.sampled_from(Action),
     line=st.none() | st.integers(1, 2**40),
     file=TEXT,
+    sheet=TEXT,
     id=st.none() | st.integers(-(2**63), 2**70),
     key=st.dictionaries(TEXT, VALUE, max_size=3),
     fields=st.dictionaries(
