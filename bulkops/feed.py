@@ -102,6 +102,7 @@ class Feed:
 
     def settled(self, n: int) -> None:
         """A change that was given out has had its final word, which the journal knows."""
+        self._home(n).given -= 1
         self._spread(n)
         self.wake()
 
@@ -149,7 +150,7 @@ class Feed:
         """Gives it out, parks it or lets it fall. Returns what has to be read out of turn for it."""
         if (entry := self._fallen(change)) is not None:
             self._let_fall(entry)
-            return [n for n in unmet if self._is_out_of_turn(n, one)]
+            return []
         unmet = [n for n in change.waits_for if not self._journal.is_settled(n)]
         is_barred = change.barrier > self._journal.settled_through()
         if not unmet and not is_barred:
@@ -161,7 +162,7 @@ class Feed:
             self._waiting[n].append(change.n)
         if is_barred:
             heapq.heappush(self._barred, (change.barrier, change.n))
-        return []
+        return [n for n in unmet if self._is_out_of_turn(n, one)]
 
     def _is_out_of_turn(self, n: int, asking: _Range) -> bool:
         home = self._home(n)

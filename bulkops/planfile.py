@@ -92,6 +92,8 @@ def reading(path: Path, query: str = "mode=ro") -> Iterator[sqlite3.Connection]:
             connection.close()
     except sqlite3.Error as error:
         raise PlanError(why(error, path)) from error
+    except UnicodeDecodeError as error:  # SQLite's own words quote what it cannot make sense of
+        raise PlanError(f"{path} is damaged. Take an undamaged copy, or make the plan again") from error
 
 
 def peek(path: Path, *statements: str) -> list[list[Any]]:

@@ -69,10 +69,9 @@ def find_encoding(file: BinaryIO, *, given: str | None, display: str) -> Encodin
     sample, is_whole = _beyond_ascii(file, head)
     if not sample:
         return Encoding(codec="utf-8", skip=0, found="ASCII characters only")
-    if _is_utf8(sample, is_whole):
-        return Encoding(codec="utf-8", skip=0, found="valid UTF-8")
-    if _is_damaged_utf8(sample):  # no guess: reading it says which byte of which line is wrong
-        return Encoding(codec="utf-8", skip=0, found="UTF-8 but for a few bytes")
+    if (is_utf8 := _is_utf8(sample, is_whole)) or _is_damaged_utf8(sample):
+        # Damaged is no reason to guess: reading it says which byte of which line is wrong.
+        return Encoding(codec="utf-8", skip=0, found=f"{'valid' if is_utf8 else 'damaged'} UTF-8")
     if b"\0" in head:
         raise SourceError(
             f"{display}: is no text file: it holds bytes of 0 and is not UTF-16. Save it as CSV"

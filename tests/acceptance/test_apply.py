@@ -80,7 +80,7 @@ def test_a_second_signal_ends_it_at_once(own_desk: OwnDesk) -> None:
     )
     desk.plan(desk.customers(20))
     run = desk.start("apply", "customers.plan", "--yes")
-    desk.simulator.until(lambda stats: stats["committed"]["create"] == 19)
+    desk.simulator.until(lambda stats: stats["by_call"].get("POST Companies") == 20)
     run.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
         run.wait(timeout=0.5)

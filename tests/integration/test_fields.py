@@ -108,6 +108,25 @@ async def test_a_user_defined_field_is_created_cleared_and_looked_up_by(here: An
     assert here.udfs("Tickets", externalID="X-1")["Legacy ID"] == "X-1"
 
 
+async def test_a_create_whose_answer_is_lost_is_found_by_its_user_defined_key(here: Any) -> None:
+    """What was made is recognised by the key of the tenant's own, and made once."""
+    fields = (
+        "{title: T, status: {value: New}, priority: {value: Low}, queueID: {value: '8'},"
+        " companyID: {value: C-1001, lookup: companyNumber}}"
+    )
+    fault = {"method": "POST", "entity": "Tickets", "call": "create", "when": {"nth": [1, 3]}}
+    faults = {"faults": [{**fault, "do": "drop_after_commit"}]}
+    url = f"{here.simulator.control}/faults"
+    async with aiohttp.ClientSession() as session, session.post(url, json=faults) as answer:
+        assert answer.status == 200
+    steps = here.step("Tickets", "create", '["udf:Legacy ID"]', fields, "udf: {Legacy ID: K}")
+    plan = await here.plan(steps, a="K,T\nX-1,One\nX-2,Two\nX-3,Three\n")
+    status = await apply_plan(plan, here.target)
+    assert status.counts["applied"] == 3
+    made = [row for row in here.rows("Tickets") if row["title"] in ("One", "Two", "Three")]
+    assert sorted(fate.id for fate in plan.fates()) == [row["id"] for row in made]
+
+
 async def test_a_user_defined_field_that_is_not_there_is_one_fault(here: Any) -> None:
     """Named in `udf` and in `match`, told once, with the one that may have been meant."""
     wrong = here.step(

@@ -375,7 +375,8 @@ def test_source_override_replaces_file_and_dialect(write: Write) -> None:
     """`--source STEP=FILE` reads another file by its own dialect, even where the step's own is not run."""
     path = write(with_source("{file: a.xlsx, sheet: One, header_row: 4}"))
     step = load_job(path, sources={"companies": Path("out/rejected.csv")}).steps[0]
-    assert step.source == FileSource(file=Path("out/rejected.csv"), display=str(Path("out/rejected.csv")))
+    file = Path("out/rejected.csv")
+    assert step.source == FileSource(file=file, display=str(file), is_override=True)
 
 
 def test_source_override_keeps_distinct(write: Write) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bulkops.change import UNKNOWN, FieldDiff
 from bulkops.errors import JobError
 from bulkops.job import load_job
 from bulkops.plan import Plan
 from bulkops.planner import build_plan
 from bulkops.schema import Entity, Field, FieldType, PicklistValue
 from bulkops.targets.autotask.catalog import load_catalog
+from bulkops.targets.base import Filter, RecordData
 from bulkops.targets.memory import MemoryTarget
 from bulkops.validate import validate_job
 
@@ -93,6 +95,30 @@ async def test_a_row_that_is_too_long_for_this_tenant_names_both_lengths(tmp_pat
     ]
     made = await plan(tmp_path, MemoryTarget(), TICKET, f"K,T\na,{'x' * 300}\n")
     assert (made.change(1).reason or "").endswith("has 300 characters, the field takes 255")
+
+
+async def test_a_field_that_cannot_be_queried_is_asked_for_nowhere(tmp_path: Path) -> None:
+    """Neither in a filter nor among the fields of a read, which would both be errors; its row is sent."""
+    asked: list[tuple[Filter, Sequence[str]]] = []
+
+    class Listening(MemoryTarget):
+        def read(
+            self, entity: str, where: Filter, *, fields: Sequence[str] | None = None
+        ) -> AsyncIterator[RecordData]:
+            asked.append((where, tuple(fields or ())))
+            return super().read(entity, where, fields=fields)
+
+    (tmp_path / "a.csv").write_text("K,H\nT-1,2.5\n", "utf-8")
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        f"{HEAD}  - {{name: a, entity: Tasks, action: update, source: {{file: a.csv}},\n"
+        "     match: [externalID], fields: {externalID: K, remainingHours: H}}\n",
+        "utf-8",
+    )
+    target = Listening({"Tasks": [{"id": 1, "externalID": "T-1", "remainingHours": 2.5, "projectID": 3}]})
+    made = await build_plan(load_job(job), target, tmp_path / "x.plan")
+    assert "remainingHours" not in str(asked)
+    assert made.change(1).fields == {"remainingHours": FieldDiff(before=UNKNOWN, after=2.5)}
 
 
 async def test_offline_what_only_the_tenant_knows_is_taken_as_described(tmp_path: Path) -> None:
