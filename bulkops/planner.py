@@ -14,6 +14,7 @@ from pathlib import Path
 
 import bulkops
 from bulkops.change import Action, Change
+from bulkops.collision import rejected
 from bulkops.estimate import ASSUMED_LATENCY_S, Pace, estimate_s
 from bulkops.job.model import Job
 from bulkops.labels import labels_of
@@ -23,6 +24,7 @@ from bulkops.plan import Plan, PlanWriter
 from bulkops.planseal import Header, StepInfo
 from bulkops.precheck import ReadyStep, prepare
 from bulkops.record import Row
+from bulkops.references import key_of
 from bulkops.safety import LabelKind, Measured, Tally, label_kind, refusals
 from bulkops.seen import SeenKeys
 from bulkops.stepplan import Reads, StepPlanner
@@ -31,7 +33,7 @@ from bulkops.targets.base import Target
 SHARES = (0.75, 1.0)  # of the tenant's budget, for which the time is estimated
 
 Progress = Callable[[str, int], None]
-"""Called after every batch with the step's name and how many of its rows are planned."""
+"""Called after every batch with the step's name and how many of its rows were read so far."""
 
 
 async def build_plan(
@@ -53,8 +55,8 @@ async def build_plan(
     database = await target.identity()
     steps = await prepare(job, target)
     reads = Reads(target)
-    with PlanWriter(path) as writer, Links() as links:
-        planning = _Planning(job, reads, writer, links, progress)
+    with PlanWriter(path) as writer, Links() as links, SeenKeys() as created:
+        planning = _Planning(job, reads, writer, links, created, progress=progress)
         for step in steps:
             await planning.plan_step(step)
         measured = await planning.measure()
@@ -99,7 +101,14 @@ class _Planning:
     """One plan in the making: what all its steps share."""
 
     def __init__(
-        self, job: Job, reads: Reads, writer: PlanWriter, links: Links, progress: Progress | None
+        self,
+        job: Job,
+        reads: Reads,
+        writer: PlanWriter,
+        links: Links,
+        created: SeenKeys,
+        *,
+        progress: Progress | None,
     ) -> None:
         self.counts: Counter[Action] = Counter()
         self.stages: list[Counter[str]] = [Counter()]  # writes by entity; one stage waits for the one before
@@ -110,6 +119,7 @@ class _Planning:
         self._job = job
         self._reads = reads
         self._links = links
+        self._created = created  # keys of records that the plan creates, over all steps
         self._writer = writer
         self._progress = progress
         self._tally = Tally()
@@ -134,12 +144,23 @@ class _Planning:
         self.warnings.extend(notices.told())
 
     def _add(self, row: Row, change: Change, labels: Sequence[LabelKind]) -> None:
+        change = self._once(change)
         self._writer.add(row, change)
         self._n = change.n
         self.counts[change.action] += 1
         if change.action.is_write:
             self._stage(change.barrier)[change.entity] += 1
         self._tally.add(change, labels)
+
+    def _once(self, change: Change) -> Change:
+        """A record that an earlier step creates is not created again by another one."""
+        if change.action is not Action.CREATE or not change.key:
+            return change
+        key = (change.entity, *change.key, key_of(change.key.values()))
+        first = self._created.first(key, change.n, change.line)
+        if first is None:
+            return change
+        return rejected(change, f"row {first.n} creates a {change.entity} record with this key already")
 
     def _stage(self, barrier: int) -> Counter[str]:
         """Changes of one barrier are one stage; those that wait for nobody are written in the first."""

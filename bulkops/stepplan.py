@@ -2,8 +2,8 @@
 
 What a change waits for is decided here, and written into it:
 
-- What another row creates is waited for, and so is the write of a row that `from` names: a child is not made
-  under a parent that is still being changed, and falls with a parent that could not be changed.
+- What another row creates is waited for, and so is every write of a row that `from` names: a child is not
+  made under a parent that is still being changed, and falls with a parent that could not be changed.
 - A create waits for nothing else, in whatever step it stands: no record that is there already can be harmed
   by it, and a hundred thousand rows that have nothing to do with each other shall not stand in one line.
 - An update or a delete waits for every row of the steps before it (`barrier`). What earlier steps make,
@@ -160,11 +160,9 @@ class StepPlanner:
         return self._ordered(change, draft) if change.action.is_write else change
 
     def _ordered(self, change: Change, draft: Draft) -> Change:
-        parent = self._ready.entity.parent
-        route = {parent.field} if parent and change.action is Action.CREATE else set()
-        needs = {n for name, n in draft.needs.items() if name in change.fields or name in route}
+        waits_for = {*change.waits_for, *draft.needs.values()}
         barrier = 0 if change.action is Action.CREATE else self._before
-        return replace(change, waits_for=tuple(sorted({*change.waits_for, *needs})), barrier=barrier)
+        return replace(change, waits_for=tuple(sorted(waits_for)), barrier=barrier)
 
     # --- rows that need other rows of this step ---
 

@@ -198,16 +198,29 @@ async def test_creates_wait_for_their_references_only_and_updates_for_all_steps_
 
 
 async def test_a_child_falls_with_the_change_of_its_parent(desk: Desk) -> None:
-    """What `from` names is to be as its row says before anything is hung on it."""
+    """What `from` names is to be as its row says before anything under it is made or changed."""
     held: dict[str, Scalar] = {"id": 7, "companyNumber": "A1", "companyName": "Old"}
     held |= {"companyType": 1, "phone": "1", "ownerResourceID": 4}
-    target = MemoryTarget({"Companies": [held]})
+    there: Rows = [{"id": 9, "companyID": 7, "firstName": "Old", "lastName": "Berg", "isActive": 1}]
+    target = MemoryTarget({"Companies": [held], "Contacts": there})
     target.script("update Companies", [RejectedError("no", known=True)])
     desk.file("companies.csv", "Id,Name", "A1,Acme")
-    desk.file("contacts.csv", "Client,First,Last", "A1,Al,Aal")
+    desk.file("contacts.csv", "Client,First,Last", "A1,Al,Aal", "A1,Bo,Berg")
     plan = await desk.plan(target, COMPANIES, CONTACTS)
+    assert [change.action.value for change in plan.changes()] == ["update", "create", "update"]
     await desk.apply(plan, target)
-    assert [fate.reason for fate in plan.fates()] == ["no", "row 1, which it needs, was rejected"]
+    fallen = "row 1, which it needs, was rejected"
+    assert [fate.reason for fate in plan.fates()] == ["no", fallen, fallen]
+
+
+async def test_a_key_belongs_to_the_first_row_that_can_have_it(desk: Desk) -> None:
+    """Where a row is rejected and another one has its key, what refers to the key means the other one."""
+    bad = f"A1,{'x' * 200}"
+    desk.file("companies.csv", "Id,Name", bad, "A1,Acme", bad, "B2,Beta")
+    desk.file("contacts.csv", "Client,First,Last", "A1,Al,Aal")
+    plan = await desk.plan(MemoryTarget(), COMPANIES, CONTACTS)
+    assert [fate for fate, _ in fates(plan)] == ["rejected", "create", "rejected", "create", "create"]
+    assert plan.change(5).waits_for == (2,)
 
 
 async def test_a_lost_create_under_a_new_parent_is_found_by_its_key(desk: Desk) -> None:
