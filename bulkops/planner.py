@@ -14,7 +14,6 @@ from pathlib import Path
 
 import bulkops
 from bulkops.change import Action, Change
-from bulkops.collision import rejected
 from bulkops.estimate import ASSUMED_LATENCY_S, Pace, estimate_s
 from bulkops.job.model import Job
 from bulkops.labels import labels_of
@@ -24,7 +23,6 @@ from bulkops.plan import Plan, PlanWriter
 from bulkops.planseal import Header, StepInfo
 from bulkops.precheck import ReadyStep, prepare
 from bulkops.record import Row
-from bulkops.references import key_of
 from bulkops.safety import LabelKind, Measured, Tally, label_kind, refusals
 from bulkops.seen import SeenKeys
 from bulkops.stepplan import Reads, StepPlanner
@@ -132,7 +130,9 @@ class _Planning:
         labels = [kind for name in self._job.limits if (kind := label_kind(name, ready.entity))]
         notices = Notices(ready.step.name, ready.entity)
         with SeenKeys() as seen:
-            planner = StepPlanner(self._reads, self._links, ready, seen, before=first)
+            planner = StepPlanner(
+                self._reads, self._links, ready, seen=seen, created=self._created, before=first
+            )
             async for batch in planner.planned():
                 for row, change in batch:
                     self._add(row, change, labels)
@@ -144,23 +144,12 @@ class _Planning:
         self.warnings.extend(notices.told())
 
     def _add(self, row: Row, change: Change, labels: Sequence[LabelKind]) -> None:
-        change = self._once(change)
         self._writer.add(row, change)
         self._n = change.n
         self.counts[change.action] += 1
         if change.action.is_write:
             self._stage(change.barrier)[change.entity] += 1
         self._tally.add(change, labels)
-
-    def _once(self, change: Change) -> Change:
-        """A record that an earlier step creates is not created again by another one."""
-        if change.action is not Action.CREATE or not change.key:
-            return change
-        key = (change.entity, *change.key, key_of(change.key.values()))
-        first = self._created.first(key, change.n, change.line)
-        if first is None:
-            return change
-        return rejected(change, f"row {first.n} creates a {change.entity} record with this key already")
 
     def _stage(self, barrier: int) -> Counter[str]:
         """Changes of one barrier are one stage; those that wait for nobody are written in the first."""

@@ -56,14 +56,27 @@ class Reads:
 
 
 class StepPlanner:
-    """One step. `before` is the number of the last row of the steps before it."""
+    """One step. `before` is the number of the last row of the steps before it.
 
-    def __init__(self, reads: Reads, links: Links, ready: ReadyStep, seen: SeenKeys, *, before: int) -> None:
+    `seen` are the keys of its rows, `created` those of the records that all steps so far create.
+    """
+
+    def __init__(
+        self,
+        reads: Reads,
+        links: Links,
+        ready: ReadyStep,
+        *,
+        seen: SeenKeys,
+        created: SeenKeys,
+        before: int,
+    ) -> None:
         self.taken = 0  # rows read so far
         self._reads = reads
         self._links = links
         self._ready = ready
         self._seen = seen
+        self._created = created
         self._before = before
         self._own = ready.step.name if ready.is_kin else ""
         self._rules = Rules(
@@ -157,7 +170,19 @@ class StepPlanner:
         if draft.record is None or draft.reason is not None:
             return rejected(row, draft.reason or "")
         change = self._rules.decide(row, draft.record, draft.found)
-        return self._ordered(change, draft) if change.action.is_write else change
+        if not change.action.is_write:
+            return change
+        if first := self._first_to_create(change):
+            return rejected(row, f"row {first} creates a {row.entity} record with this key already")
+        return self._ordered(change, draft)
+
+    def _first_to_create(self, change: Change) -> int | None:
+        """The row of an earlier step that creates the same record."""
+        if change.action is not Action.CREATE or not change.key:
+            return None
+        key = (change.entity, *change.key, key_of(change.key.values()))
+        first = self._created.first(key, change.n, change.line)
+        return first.n if first else None
 
     def _ordered(self, change: Change, draft: Draft) -> Change:
         waits_for = {*change.waits_for, *draft.needs.values()}
