@@ -20,23 +20,27 @@ def validate(
 ) -> int:
     """Check a job offline: its file, its sources, every row."""
     from bulkops.job import load_job
+    from bulkops.linkcheck import reference_faults
     from bulkops.render import printable
     from bulkops.validate import validate_job
 
     job = load_job(job_path, sources=sources_of(source))
-    rows = bad = 0
-    for checked in run_async(partial(validate_job, job)):
+    rows = 0
+    faulty: set[str] = set()
+    steps = run_async(partial(validate_job, job))
+    for checked in steps:
         ready = checked.ready
         written = f", {ready.source.dialect}" if ready.source.dialect else ""
         out.print(f"step {ready.step.name}: {ready.source.display}{written}", markup=False)
         for warning in ready.source.warnings:
             out.print(f"  Warning: {warning}", markup=False)
-        faulty = set()
         for fault in checked.row_faults():
             faulty.add(fault.where)
             out.print(printable(f"  {fault}"), markup=False)
-        bad += len(faulty)
         rows += sum(1 for _ in ready.source.rows())
-    out.print(f"{job_path} is valid; {rows - bad:,} of {rows:,} rows can be planned.", markup=False)
+    for fault in reference_faults([checked.ready for checked in steps]):
+        faulty.add(fault.where)
+        out.print(printable(f"  {fault}"), markup=False)
+    out.print(f"{job_path} is valid; {rows - len(faulty):,} of {rows:,} rows can be planned.", markup=False)
     out.print("What only the tenant knows (its picklists, its records) is checked by `bulkops plan`.")
-    return exits.WITH_ERRORS if bad else exits.DONE
+    return exits.WITH_ERRORS if faulty else exits.DONE
