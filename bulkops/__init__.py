@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bulkops.errors import TenantError as TenantError
     from bulkops.job import load_job as load_job
     from bulkops.plan import Plan as Plan
-    from bulkops.planner import build_plan as build_plan
+    from bulkops.planner.build import build_plan as build_plan
     from bulkops.progress import Stop as Stop
     from bulkops.targets.autotask import connect as connect
     from bulkops.tenant import load_tenant as load_tenant
@@ -47,7 +47,7 @@ _ROOMS = {
     "TenantError": "errors",
     "load_job": "job",
     "Plan": "plan",
-    "build_plan": "planner",
+    "build_plan": "planner.build",
     "Stop": "progress",
     "connect": "targets.autotask",
     "load_tenant": "tenant",

@@ -16,9 +16,9 @@ from enum import Enum
 
 import anyio
 
+from bulkops.applier.lane import Work
 from bulkops.change import Action, Change, equal
 from bulkops.errors import CallError, NotSentError, RefusedError, StopError
-from bulkops.lane import Work
 from bulkops.progress import Stop
 from bulkops.references import can_be_asked_for, find_by_key, key_of
 from bulkops.schema import Entity

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bulkops.errors import Fault, RefusedError
 from bulkops.job.model import Job
-from bulkops.precheck import ReadyStep, prepare
+from bulkops.planner.precheck import ReadyStep, prepare
 from bulkops.record import Record
 from bulkops.schema import Entity
 from bulkops.targets.autotask.catalog import Catalog, load_catalog

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bulkops.change import Action, Change
-from bulkops.planjson import encode
-from bulkops.planseal import Header
-from bulkops.planview import Status
+from bulkops.plan.encoding import encode
+from bulkops.plan.seal import Header
+from bulkops.plan.view import Status
 
 
 def plan_json(header: Header, path: Path, sha256: str) -> dict[str, Any]:

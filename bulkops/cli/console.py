@@ -26,7 +26,7 @@ class PipeConsole(Console):
 
     def json(self, value: Any) -> None:
         """One line of JSON, as it is: nothing is coloured, wrapped or shortened."""
-        from bulkops.planjson import dump
+        from bulkops.plan.encoding import dump
 
         if self.quiet:
             return

@@ -51,7 +51,7 @@ async def make_plan(
     """Plans a job with the tenant that it names, into `output` or NAME.plan in the current folder."""
     from bulkops.job import load_job
     from bulkops.plan import check_overwrite
-    from bulkops.planner import build_plan
+    from bulkops.planner.build import build_plan
     from bulkops.targets.autotask import connect
     from bulkops.tenant import load_tenant
 

@@ -20,7 +20,7 @@ def validate(
 ) -> int:
     """Check a job offline: its file, its sources, every row."""
     from bulkops.job import load_job
-    from bulkops.linkcheck import reference_faults
+    from bulkops.planner.linkcheck import reference_faults
     from bulkops.render import printable
     from bulkops.validate import validate_job
 

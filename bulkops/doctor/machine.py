@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
-from bulkops import __version__, planfile
+from bulkops import __version__
 from bulkops.doctor.finding import Finding, ok, problem, warning
 from bulkops.errors import PlanError
-from bulkops.planmark import OpenPlan
-from bulkops.register import Register, state_folder
+from bulkops.journal.register import Register, state_folder
+from bulkops.plan import storage
+from bulkops.plan.openmark import OpenPlan
 
 TIGHT = 500_000_000  # bytes free; a plan with its journal takes about 1 KB a row
 FULL = 20_000_000
@@ -67,7 +68,7 @@ def _plans(folder: Path) -> Finding:
     try:
         with _trial(folder) as path:
             OpenPlan(path).end()
-            lease = planfile.Lease(path)
+            lease = storage.Lease(path)
             if not lease.take():
                 return problem("plans", f"files cannot be locked in {folder}", hint)
             lease.release()
@@ -88,15 +89,15 @@ def _trial(folder: Path) -> Iterator[Path]:
     path = folder.resolve() / f".bulkops-{secrets.token_hex(4)}.tmp"
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        connection = planfile.connect(path, "mode=rw")
+        connection = storage.connect(path, "mode=rw")
         try:
-            connection.executescript(planfile.SCHEMA)
+            connection.executescript(storage.SCHEMA)
         finally:
             connection.close()
         yield path
     finally:
-        for suffix in ("", *planfile.SIDE_FILES, ".lock"):
-            planfile.beside(path, suffix).unlink(missing_ok=True)
+        for suffix in ("", *storage.SIDE_FILES, ".lock"):
+            storage.beside(path, suffix).unlink(missing_ok=True)
 
 
 def _mounts() -> str:

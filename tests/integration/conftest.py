@@ -13,7 +13,7 @@ from bulkops.applier import apply_plan
 from bulkops.change import FieldDiff
 from bulkops.job import load_job
 from bulkops.plan import Plan
-from bulkops.planner import build_plan
+from bulkops.planner.build import build_plan
 from bulkops.secret import Secret
 from bulkops.simulator import Options, Running, running
 from bulkops.targets.autotask.session import connect

@@ -24,10 +24,10 @@ import pytest
 
 import bulkops
 from bulkops import settle
+from bulkops.applier.sender import Sender
 from bulkops.change import Action
 from bulkops.job import load_job
 from bulkops.plan import Fate, Plan, Status
-from bulkops.sender import Sender
 from bulkops.simulator import Options, Running, running
 from bulkops.targets.autotask.session import connect
 from bulkops.tenant import Tenant

@@ -29,7 +29,7 @@ COUNT = 20_000
 
 APPLY = """
 import asyncio, os, sys
-from bulkops import scribe
+from bulkops.journal import scribe
 from bulkops.errors import JournalError, PlanError
 from bulkops.journal import Entry, Journal, Kind
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from bulkops import feed
-from bulkops.applier import apply_plan
+from bulkops.applier import apply_plan, feed
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import (
     InDoubtError,

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from bulkops.change import Action, Change
-from bulkops.collision import Rules, key_text
 from bulkops.job.model import StepAction
+from bulkops.planner.collision import Rules, key_text
 from bulkops.record import IMPERSONATE, Created, Record, RowError, Scalar, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.autotask.catalog import load_catalog

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkops.draft import Draft, draft_from_json, draft_to_json
+from bulkops.planner.draft import Draft, draft_from_json, draft_to_json
 from bulkops.record import IMPERSONATE, Choice, Created, FromStep, Lookup, Record, Row, RowError
 
 TEXT = st.text(max_size=8)

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkops import feed
-from bulkops.applier import apply_plan
+from bulkops.applier import apply_plan, feed
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import InDoubtError, NoRouteError, RejectedError
 from bulkops.journal import Entry, Journal, Kind

@@ -14,7 +14,7 @@ from bulkops.change import Action, FieldDiff
 from bulkops.errors import InDoubtError, RejectedError
 from bulkops.job import load_job
 from bulkops.plan import Plan, Status
-from bulkops.planner import build_plan
+from bulkops.planner.build import build_plan
 from bulkops.record import Created, Scalar
 from bulkops.targets.memory import MemoryTarget, committing
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkops import stepplan
 from bulkops.applier import apply_plan
 from bulkops.job import load_job
 from bulkops.plan import Plan
-from bulkops.planner import build_plan
+from bulkops.planner import stepplan
+from bulkops.planner.build import build_plan
 from bulkops.record import Scalar
 from bulkops.targets.memory import MemoryTarget
 

@@ -13,10 +13,10 @@ from bulkops.applier import apply_plan
 from bulkops.change import FieldDiff
 from bulkops.errors import JobError, SourceError
 from bulkops.job import load_job
-from bulkops.linkcheck import reference_faults
 from bulkops.plan import Plan, Status
-from bulkops.planner import build_plan
-from bulkops.precheck import prepare
+from bulkops.planner.build import build_plan
+from bulkops.planner.linkcheck import reference_faults
+from bulkops.planner.precheck import prepare
 from bulkops.record import Created, Scalar
 from bulkops.targets.memory import MemoryTarget
 

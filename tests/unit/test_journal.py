@@ -16,7 +16,7 @@ from bulkops.change import Action, Change
 from bulkops.errors import JournalError, PlanError
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.plan import Header, Plan, PlanState, PlanWriter
-from bulkops.planfile import is_leased
+from bulkops.plan.storage import is_leased
 from bulkops.record import Row
 
 COUNT = 300
@@ -289,7 +289,7 @@ async def test_a_second_apply_is_refused_and_told_who(
     path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes never apply one plan; the second says which process does."""
-    monkeypatch.setattr("bulkops.journal.LEASE_WAIT_S", 0.05)
+    monkeypatch.setattr("bulkops.journal.journal.LEASE_WAIT_S", 0.05)
     journal = Journal.open(path, state_dir=state)
     with pytest.raises(PlanError, match=rf"is being applied by another process \(pid {os.getpid()}\)"):
         Journal.open(path, state_dir=state)
@@ -410,7 +410,7 @@ def test_a_plan_that_another_program_writes_is_named(
     path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An SQLite tool in the middle of an edit, or of more: refused with nothing tried, and what to do."""
-    monkeypatch.setattr("bulkops.planfile.BUSY_S", 0.05)
+    monkeypatch.setattr("bulkops.plan.storage.BUSY_S", 0.05)
     other = sqlite3.connect(path, isolation_level=None)
     for lock in ("IMMEDIATE", "EXCLUSIVE"):
         other.execute(f"BEGIN {lock}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown
-from bulkops.notices import Notices
+from bulkops.planner.notices import Notices
 from bulkops.record import Value
 from bulkops.targets.autotask.catalog import load_catalog
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff
-from bulkops.planjson import change_from_json, change_to_json, decode, dump, encode, load
+from bulkops.plan.encoding import change_from_json, change_to_json, decode, dump, encode, load
 from bulkops.record import Created, FromStep, Lookup
 
 TEXT = st.text(st.characters(codec=None))  # lone surrogates and NUL too

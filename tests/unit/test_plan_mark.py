@@ -15,7 +15,7 @@ from bulkops.change import Action, Change
 from bulkops.errors import PlanError
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.plan import Header, Plan, PlanState, PlanWriter
-from bulkops.planmark import OpenPlan
+from bulkops.plan.openmark import OpenPlan
 from bulkops.record import Row
 
 COUNT = 200
@@ -224,7 +224,7 @@ async def test_the_file_alone_asks_for_its_log_through_every_fold(
     path: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often the log is folded into the file while applying, the file alone is refused."""
-    monkeypatch.setattr("bulkops.scribe.FOLD_AFTER", 3)
+    monkeypatch.setattr("bulkops.journal.scribe.FOLD_AFTER", 3)
     journal = Journal.open(path, state_dir=state)
     for n in range(1, 31):
         await journal.intent(n)
@@ -247,7 +247,7 @@ async def test_a_reader_in_the_way_of_the_clean_stop_costs_nothing(
     path: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log stays beside the file then, which needs it; the next stop folds it."""
-    monkeypatch.setattr("bulkops.planmark.FOLD_PATIENCE_S", 0.05)
+    monkeypatch.setattr("bulkops.plan.openmark.FOLD_PATIENCE_S", 0.05)
     journal = Journal.open(path, state_dir=state)
     await journal.intent(1)
     reader = held_by_reader(path)
@@ -268,11 +268,11 @@ async def test_a_reader_in_the_way_of_the_beginning_is_named(
     path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mark must stand in the file before anything is tried; who prevents it is told to close."""
-    monkeypatch.setattr("bulkops.planfile.BUSY_S", 0.05)
+    monkeypatch.setattr("bulkops.plan.storage.BUSY_S", 0.05)
     first = Journal.open(path, state_dir=state)
     await first.intent(1)
     reader = held_by_reader(path)
-    monkeypatch.setattr("bulkops.planmark.FOLD_PATIENCE_S", 0.05)
+    monkeypatch.setattr("bulkops.plan.openmark.FOLD_PATIENCE_S", 0.05)
     await close(first)
     with pytest.raises(PlanError, match="read by another program"):
         Journal.open(path, state_dir=state)

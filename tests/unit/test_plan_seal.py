@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import PlanError
 from bulkops.plan import Header, Plan, PlanWriter
-from bulkops.planseal import entry_bytes
+from bulkops.plan.seal import entry_bytes
 from bulkops.record import Row
 
 

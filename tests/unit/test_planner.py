@@ -11,7 +11,7 @@ import pytest
 from bulkops.change import UNKNOWN, Action, FieldDiff
 from bulkops.job import load_job
 from bulkops.plan import Plan
-from bulkops.planner import build_plan
+from bulkops.planner.build import build_plan
 from bulkops.record import Scalar
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.autotask.catalog import load_catalog

@@ -12,7 +12,7 @@ from bulkops.change import UNKNOWN, FieldDiff
 from bulkops.errors import JobError
 from bulkops.job import load_job
 from bulkops.plan import Plan
-from bulkops.planner import build_plan
+from bulkops.planner.build import build_plan
 from bulkops.schema import Entity, Field, FieldType, PicklistValue
 from bulkops.targets.autotask.catalog import load_catalog
 from bulkops.targets.base import Filter, RecordData

@@ -13,7 +13,7 @@ from bulkops.change import Action
 from bulkops.errors import JobError, SourceError, StopError, TenantError
 from bulkops.job import load_job
 from bulkops.plan import Plan
-from bulkops.planner import build_plan
+from bulkops.planner.build import build_plan
 from bulkops.record import Scalar
 from bulkops.safety import check_limits
 from bulkops.schema import Entity

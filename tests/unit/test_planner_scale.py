@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulkops.job import load_job
-from bulkops.planner import build_plan
+from bulkops.planner.build import build_plan
 from bulkops.targets.memory import MemoryTarget
 
 JOB = """

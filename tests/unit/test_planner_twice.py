@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bulkops.change import Action
 from bulkops.job import load_job
-from bulkops.planner import build_plan
+from bulkops.planner.build import build_plan
 from bulkops.targets.memory import MemoryTarget
 
 STEP = """\

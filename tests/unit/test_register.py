@@ -16,9 +16,9 @@ import pytest
 from bulkops.change import Action, Change
 from bulkops.errors import PlanError
 from bulkops.journal import Journal
+from bulkops.journal.register import KEPT_S, Register, state_folder
 from bulkops.plan import Header, PlanWriter
 from bulkops.record import Row
-from bulkops.register import KEPT_S, Register, state_folder
 
 
 def make(path: Path) -> Path:
@@ -151,7 +151,7 @@ def test_a_register_that_is_held_for_long_is_named(
     path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another apply that hangs while it begins does not make this one hang."""
-    monkeypatch.setattr("bulkops.register.LOCK_S", 0.05)
+    monkeypatch.setattr("bulkops.journal.register.LOCK_S", 0.05)
     with (
         Register(state, clock=lambda: 0.0).page("a"),
         pytest.raises(PlanError, match="another apply is beginning"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkops.seen import First, SeenKeys
+from bulkops.planner.seen import First, SeenKeys
 
 
 def test_the_second_row_with_a_key_learns_of_the_first() -> None:

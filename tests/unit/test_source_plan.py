@@ -19,7 +19,7 @@ from bulkops.change import Change, FieldDiff
 from bulkops.errors import JobError, SourceError
 from bulkops.job import FileSource, load_job
 from bulkops.plan import Plan
-from bulkops.planner import build_plan
+from bulkops.planner.build import build_plan
 from bulkops.record import Scalar, Value
 from bulkops.report.results import write_results
 from bulkops.sources import open_source

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff
-from bulkops.planseal import Header, StepInfo
-from bulkops.planview import PlanState, Status
+from bulkops.plan.seal import Header, StepInfo
+from bulkops.plan.view import PlanState, Status
 from bulkops.record import Created
 from bulkops.views import change_json, plan_json, status_json
 

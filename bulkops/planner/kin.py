@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from bulkops.change import Change
-from bulkops.draft import Draft, draft_from_json, draft_to_json
-from bulkops.kinship import Kinship, cycle_text
-from bulkops.links import Links
-from bulkops.planjson import change_from_json, change_to_json, dump, load
+from bulkops.plan.encoding import change_from_json, change_to_json, dump, load
+from bulkops.planner.draft import Draft, draft_from_json, draft_to_json
+from bulkops.planner.kinship import Kinship, cycle_text
+from bulkops.planner.links import Links
 from bulkops.record import Row
 
 _TABLE = "kin (n INTEGER PRIMARY KEY, line INTEGER, cells TEXT NOT NULL, draft TEXT, change TEXT)"

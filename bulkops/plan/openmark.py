@@ -31,8 +31,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bulkops import planfile
 from bulkops.errors import PlanError
+from bulkops.plan import storage
 
 FOLD_PATIENCE_S = (
     2.0  # how long a clean stop waits for short readers before it leaves the log beside the file
@@ -50,11 +50,11 @@ def refuse_without_log(path: Path) -> Mark | None:
 
     Returns the mark where there is no log to go with it, None where there is a log.
     """
-    if planfile.log_size(path):
+    if storage.log_size(path):
         return None
-    (rows,) = planfile.peek(path, "SELECT state FROM mark")
+    (rows,) = storage.peek(path, "SELECT state FROM mark")
     state = _state(rows, path)
-    if planfile.log_size(path):
+    if storage.log_size(path):
         return None  # an apply began meanwhile
     if state is Mark.NEEDS_LOG:
         raise missing_log(path)
@@ -62,7 +62,7 @@ def refuse_without_log(path: Path) -> Mark | None:
 
 
 def missing_log(path: Path) -> PlanError:
-    log = planfile.beside(path, "-wal").name
+    log = storage.beside(path, "-wal").name
     return PlanError(
         f"{path} was copied without its log, or its log was removed: it was being applied, and what happened "
         f"since stands in {log}. Put {log} beside it, or apply the plan where it was begun"
@@ -83,7 +83,7 @@ class OpenPlan:
     def __init__(self, path: Path) -> None:
         """Steps 1 and 2. PlanError where the file cannot be opened so; nothing was intended then."""
         self._path = path
-        self.connection = planfile.connect(path, "mode=rw")
+        self.connection = storage.connect(path, "mode=rw")
         self._guard: sqlite3.Connection | None = None
         try:
             self._enter_wal()
@@ -114,7 +114,7 @@ class OpenPlan:
 
         The last writing connection folds and deletes the log, also after an error: the mark would lie.
         """
-        self._guard = planfile.connect(self._path, "mode=ro")
+        self._guard = storage.connect(self._path, "mode=ro")
         self._guard.execute("SELECT state FROM mark").fetchone()
 
     def _mark(self, state: Mark) -> None:

@@ -13,8 +13,8 @@ from bulkops.errors import Fault, JobError, RefusedError, SourceError, TenantErr
 from bulkops.job.check import check_job
 from bulkops.job.model import FieldSpec, Job, QuerySource, Step, StepAction
 from bulkops.job.yamlfile import position
-from bulkops.linkage import Linkable, key_columns, link_faults, needed_steps
 from bulkops.mapping import Mapper, compile_mapping
+from bulkops.planner.linkage import Linkable, key_columns, link_faults, needed_steps
 from bulkops.safety import label_kind
 from bulkops.schema import Entity
 from bulkops.sources import Source, open_source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bulkops.planjson import decode, dump, encode, load
+from bulkops.plan.encoding import decode, dump, encode, load
 from bulkops.record import Choice, Record, Row, RowError
 from bulkops.targets.base import RecordData
 

@@ -16,8 +16,8 @@ from threading import Thread
 from typing import NamedTuple, TypeAlias
 
 from bulkops.errors import JournalError
-from bulkops.planfile import Lease
-from bulkops.planmark import OpenPlan
+from bulkops.plan.openmark import OpenPlan
+from bulkops.plan.storage import Lease
 
 Line: TypeAlias = tuple[int, int, int, str, float, int | None, str | None]
 """A row of the journal: n, seq, run, kind, at, id, reason."""

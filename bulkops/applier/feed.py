@@ -24,8 +24,8 @@ from functools import lru_cache
 from bulkops.change import Change
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.plan import Plan
-from bulkops.planjson import change_from_json
-from bulkops.planseal import CHUNK
+from bulkops.plan.encoding import change_from_json
+from bulkops.plan.seal import CHUNK
 from bulkops.progress import Stop
 
 READY = 500  # changes of a range that are given out and not settled

@@ -17,16 +17,16 @@ from typing import TypedDict
 
 import anyio
 
+from bulkops.applier.feed import Feed
+from bulkops.applier.lane import Work
+from bulkops.applier.sender import Quota, Sender
 from bulkops.change import Change, FieldDiff
 from bulkops.errors import LimitError, PlanError
-from bulkops.feed import Feed
 from bulkops.journal import Entry, Journal, Kind
-from bulkops.lane import Work
 from bulkops.plan import Plan, Status
 from bulkops.progress import Progress, Stop
 from bulkops.record import Created, Value
 from bulkops.safety import check_limits
-from bulkops.sender import Quota, Sender
 from bulkops.settle import Doubts, Seen, Verdict
 from bulkops.targets.base import CallCount, Target
 

@@ -19,12 +19,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from bulkops import planfile
 from bulkops.errors import PlanError
-from bulkops.planmark import Mark, OpenPlan, missing_log, refuse_without_log
-from bulkops.planview import Plan
-from bulkops.register import Register
-from bulkops.scribe import Line, Scribe, Usage
+from bulkops.journal.register import Register
+from bulkops.journal.scribe import Line, Scribe, Usage
+from bulkops.plan import storage
+from bulkops.plan.openmark import Mark, OpenPlan, missing_log, refuse_without_log
+from bulkops.plan.view import Plan
 
 LEASE_WAIT_S = 2.0  # a `status` that looks whether the plan is applied holds the lease for a moment
 NO_ID = -(2**63)
@@ -106,10 +106,10 @@ class Journal:
         PlanError, with nothing tried: applied by another process, a copy, without its log, edited, damaged,
         or a disk or a state folder that cannot be written.
         """
-        file = planfile.resolved(path)
+        file = storage.resolved(path)
         if not file.is_file():
             raise PlanError(f"{path}: there is no such plan file")
-        lease = planfile.Lease(file)
+        lease = storage.Lease(file)
         if not lease.take(wait_s=LEASE_WAIT_S):
             raise PlanError(
                 f"{path} is being applied by another process{_pid(file)}. Wait until it has ended"
@@ -118,15 +118,13 @@ class Journal:
             return cls._begin(file, lease, Register(state_dir, clock=clock), clock)
         except sqlite3.Error as error:
             lease.release()
-            raise PlanError(planfile.why(error, file)) from error
+            raise PlanError(storage.why(error, file)) from error
         except BaseException:
             lease.release()
             raise
 
     @classmethod
-    def _begin(
-        cls, file: Path, lease: planfile.Lease, register: Register, clock: Callable[[], float]
-    ) -> Self:
+    def _begin(cls, file: Path, lease: storage.Lease, register: Register, clock: Callable[[], float]) -> Self:
         plan = Plan.open(file)
         if not plan.is_begun():
             plan.verify()  # an edited copy must not be taken for the plan itself from now on
@@ -290,7 +288,7 @@ class Journal:
 def _pid(file: Path) -> str:
     """Who applies it, as far as its journal says yet."""
     try:
-        with planfile.reading(file) as connection:
+        with storage.reading(file) as connection:
             found = connection.execute("SELECT pid FROM runs ORDER BY number DESC LIMIT 1").fetchone()
     except PlanError:
         return ""

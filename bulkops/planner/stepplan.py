@@ -20,15 +20,15 @@ from itertools import islice
 from typing import TypeAlias, TypeVar
 
 from bulkops.change import Action, Change, match_key
-from bulkops.collision import Rules, key_text, reasons, rejected, row_text
-from bulkops.draft import Draft
 from bulkops.job.model import StepAction
-from bulkops.kin import Kin
-from bulkops.links import Linked, Links
-from bulkops.precheck import ReadyStep
+from bulkops.planner.collision import Rules, key_text, reasons, rejected, row_text
+from bulkops.planner.draft import Draft
+from bulkops.planner.kin import Kin
+from bulkops.planner.links import Linked, Links
+from bulkops.planner.precheck import ReadyStep
+from bulkops.planner.seen import SeenKeys
 from bulkops.record import Record, Row, RowError
 from bulkops.references import References, find_by_key, key_of, shown_fields
-from bulkops.seen import SeenKeys
 from bulkops.targets.base import RecordData, Target
 
 BATCH = 500  # rows: as many keys as one query may ask for

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from anyio.abc import TaskGroup
 
+from bulkops.applier.lane import Lane, Work
 from bulkops.change import Action, Change
 from bulkops.errors import (
     CallError,
@@ -27,7 +28,6 @@ from bulkops.errors import (
     ThrottledError,
 )
 from bulkops.journal import Entry, Journal, Kind
-from bulkops.lane import Lane, Work
 from bulkops.progress import Stop
 from bulkops.record import Scalar
 from bulkops.retry import LOCK_TRIES, RetryBudget, next_wait

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from bulkops.errors import Fault
-from bulkops.kinship import Kinship, Place, cycle_text
-from bulkops.links import Links
-from bulkops.precheck import ReadyStep
+from bulkops.planner.kinship import Kinship, Place, cycle_text
+from bulkops.planner.links import Links
+from bulkops.planner.precheck import ReadyStep
 from bulkops.record import Record, Row
 
 BATCH = 500  # rows at a time

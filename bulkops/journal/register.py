@@ -16,8 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bulkops import planfile
 from bulkops.errors import PlanError
+from bulkops.plan import storage
 
 KEPT_S = 365 * 86400  # how long a plan whose file is gone is remembered
 LOCK_S = 30.0  # another apply holds the register while it begins
@@ -50,7 +50,7 @@ class Register:
         """What is known of one plan, nobody else changing it meanwhile. PlanError where it cannot be kept."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = FileLock(str(planfile.beside(self._path, ".lock")), mode=0o600)
+            lock = FileLock(str(storage.beside(self._path, ".lock")), mode=0o600)
             lock.acquire(timeout=LOCK_S)
         except Timeout as error:
             raise PlanError(f"another apply is beginning for {LOCK_S:.0f} s already. Try again") from error
@@ -83,14 +83,14 @@ class Register:
         """Replaces the register, whole and durable. PlanError where it cannot be kept."""
         oldest = self._clock() - KEPT_S
         kept = {key: asdict(one) for key, one in plans.items() if one.at > oldest or Path(one.path).exists()}
-        temporary = planfile.beside(self._path, f".{secrets.token_hex(4)}.tmp")
+        temporary = storage.beside(self._path, f".{secrets.token_hex(4)}.tmp")
         try:
             with os.fdopen(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
                 json.dump(kept, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self._path)
-            planfile.fsync_folder(self._folder)
+            storage.fsync_folder(self._folder)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise self._not_kept(error) from error
@@ -126,7 +126,7 @@ class Page:
         if known is None:
             return
         other = Path(known.path)
-        if other.exists() and not other.samefile(path) and planfile.seal_of(other) == self._sha256:
+        if other.exists() and not other.samefile(path) and storage.seal_of(other) == self._sha256:
             raise PlanError(f"{path} is a copy of a plan that was begun at {other}: apply that one")
         if known.run not in runs:
             raise PlanError(

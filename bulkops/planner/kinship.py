@@ -9,8 +9,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from bulkops.collision import row_text
-from bulkops.links import key_digest, references
+from bulkops.planner.collision import row_text
+from bulkops.planner.links import key_digest, references
 from bulkops.record import Record
 
 _TABLES = (

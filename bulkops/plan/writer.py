@@ -1,4 +1,4 @@
-"""The plan file: written once, sealed, put in its place whole; `Plan` reads it (planview.py).
+"""The plan file: written once, sealed, put in its place whole; `Plan` reads it (`view`).
 
 The seal covers the header, the rows and the changes, not the file: what happened to each change is appended
 to the same file while it is applied (journal.py), and the seal stays what it was.
@@ -15,12 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bulkops import planfile
 from bulkops.change import Action, Change
 from bulkops.errors import PlanError
-from bulkops.planjson import change_to_json, dump
-from bulkops.planseal import CHUNK, Header, StepInfo, action_letter, chunk_hash, entry_bytes, root_hash
-from bulkops.planview import Fate, Plan, PlanState, RowState, Status
+from bulkops.plan import storage
+from bulkops.plan.encoding import change_to_json, dump
+from bulkops.plan.seal import CHUNK, Header, StepInfo, action_letter, chunk_hash, entry_bytes, root_hash
+from bulkops.plan.view import Fate, Plan, PlanState, RowState, Status
 from bulkops.record import Row
 
 __all__ = [
@@ -46,8 +46,8 @@ def check_overwrite(path: str | os.PathLike[str]) -> Path | None:
     A plan that was applied to its end is no hindrance: it tells what was created, so it is kept. Returns
     the name that it gets then.
     """
-    file = planfile.resolved(path)
-    if planfile.is_leased(file):
+    file = storage.resolved(path)
+    if storage.is_leased(file):
         raise _being_applied(file)
     return _refuse_unfinished(file)
 
@@ -88,11 +88,11 @@ class PlanWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, replace_unfinished: bool = False) -> None:
-        self._path = planfile.resolved(path)
+        self._path = storage.resolved(path)
         self._may_replace = replace_unfinished
         if not self._may_replace:
             check_overwrite(self._path)
-        self._temporary = planfile.beside(self._path, f".{secrets.token_hex(4)}.tmp")
+        self._temporary = storage.beside(self._path, f".{secrets.token_hex(4)}.tmp")
         self._rows: list[tuple[int, int | None, str]] = []
         self._changes: list[tuple[int, str]] = []
         self._hashes: list[bytes] = []
@@ -107,9 +107,9 @@ class PlanWriter:
             os.close(os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except OSError as error:
             raise PlanError(f"{self._path} cannot be written: {error.strerror}") from error
-        connection = planfile.connect(self._temporary, "mode=rw")
+        connection = storage.connect(self._temporary, "mode=rw")
         try:
-            connection.executescript(_UNSAFE_BUT_UNNAMED + planfile.SCHEMA)
+            connection.executescript(_UNSAFE_BUT_UNNAMED + storage.SCHEMA)
         except sqlite3.Error as error:
             connection.close()
             self._temporary.unlink()
@@ -117,7 +117,7 @@ class PlanWriter:
         return connection
 
     def _not_written(self, error: sqlite3.Error) -> PlanError:
-        return PlanError(f"{self._path} {planfile.cause(error)}")
+        return PlanError(f"{self._path} {storage.cause(error)}")
 
     def add(self, row: Row, change: Change) -> None:
         """The next row and its change; `change.n` is 1, 2, 3, …"""
@@ -171,7 +171,7 @@ class PlanWriter:
             connection.execute("INSERT INTO header VALUES (?, ?)", (text, root))
             connection.close()
             self._connection = None
-            planfile.fsync_path(self._temporary)
+            storage.fsync_path(self._temporary)
             self._take_name()
         except sqlite3.Error as error:
             raise self._not_written(error) from error
@@ -184,7 +184,7 @@ class PlanWriter:
         if not self._path.exists():
             self._rename()
             return
-        lease = planfile.Lease(self._path)
+        lease = storage.Lease(self._path)
         if not lease.take():
             raise _being_applied(self._path)
         try:
@@ -192,10 +192,10 @@ class PlanWriter:
             if kept is not None:
                 self._path.replace(kept)
             # A log of the old file would be played into the new one.
-            for suffix in planfile.SIDE_FILES:
-                old = planfile.beside(self._path, suffix)
+            for suffix in storage.SIDE_FILES:
+                old = storage.beside(self._path, suffix)
                 if kept is not None and old.exists():
-                    old.replace(planfile.beside(kept, suffix))
+                    old.replace(storage.beside(kept, suffix))
                 old.unlink(missing_ok=True)
             self._rename()
         finally:
@@ -203,7 +203,7 @@ class PlanWriter:
 
     def _rename(self) -> None:
         self._temporary.replace(self._path)
-        planfile.fsync_folder(self._path.parent)
+        storage.fsync_folder(self._path.parent)
 
     def discard(self) -> None:
         """Leaves nothing behind, unless it was sealed."""

@@ -17,15 +17,15 @@ from bulkops.change import Action, Change
 from bulkops.estimate import ASSUMED_LATENCY_S, Pace, estimate_s
 from bulkops.job.model import Job
 from bulkops.labels import labels_of
-from bulkops.links import Links
-from bulkops.notices import Notices
 from bulkops.plan import Plan, PlanWriter
-from bulkops.planseal import Header, StepInfo
-from bulkops.precheck import ReadyStep, prepare
+from bulkops.plan.seal import Header, StepInfo
+from bulkops.planner.links import Links
+from bulkops.planner.notices import Notices
+from bulkops.planner.precheck import ReadyStep, prepare
+from bulkops.planner.seen import SeenKeys
+from bulkops.planner.stepplan import Reads, StepPlanner
 from bulkops.record import Row
 from bulkops.safety import LabelKind, Measured, Tally, label_kind, refusals
-from bulkops.seen import SeenKeys
-from bulkops.stepplan import Reads, StepPlanner
 from bulkops.targets.base import Target
 
 SHARES = (0.75, 1.0)  # of the tenant's budget, for which the time is estimated

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from bulkops.change import Action, Change, folded
-from bulkops.collision import row_text
-from bulkops.precheck import ReadyStep
+from bulkops.planner.collision import row_text
+from bulkops.planner.precheck import ReadyStep
 from bulkops.record import Created, FromStep, Record, Row, RowError
 from bulkops.scratch import digest, open_scratch
 

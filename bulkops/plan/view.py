@@ -14,11 +14,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self, TypeAlias
 
-from bulkops import planfile, planmark
 from bulkops.change import Action, Change
 from bulkops.errors import PlanError
-from bulkops.planjson import change_from_json, load
-from bulkops.planseal import CHUNK, Header, chunk_hash, entry_bytes, root_hash
+from bulkops.plan import openmark, storage
+from bulkops.plan.encoding import change_from_json, load
+from bulkops.plan.seal import CHUNK, Header, chunk_hash, entry_bytes, root_hash
 from bulkops.record import Row
 
 
@@ -84,7 +84,7 @@ class Plan:
         self.path = path  # as it was given
         self.header = header
         self.sha256 = sha256  # the seal: of header, rows and changes
-        self._file = planfile.resolved(path)
+        self._file = storage.resolved(path)
         self._chunks = chunks
 
     @classmethod
@@ -93,13 +93,13 @@ class Plan:
 
         PlanError: no plan file, damaged, edited, of a newer bulkops, or copied without its log.
         """
-        file = planfile.resolved(path)
+        file = storage.resolved(path)
         if not file.is_file():
             raise PlanError(f"{path}: there is no such plan file")
-        planfile.settle_rollback(file)
+        storage.settle_rollback(file)
         _check_format(file)
-        planmark.refuse_without_log(file)
-        with planfile.reading(file) as connection:
+        openmark.refuse_without_log(file)
+        with storage.reading(file) as connection:
             headers = connection.execute("SELECT json, sha256 FROM header").fetchall()
             chunks = connection.execute("SELECT * FROM chunks ORDER BY first").fetchall()
             ends = connection.execute(_ENDS).fetchone()
@@ -176,7 +176,7 @@ class Plan:
 
     def _verified(self, chunk: _Chunk) -> list[_Entry]:
         first, last, _, digest = chunk
-        with planfile.reading(self._file) as connection:
+        with storage.reading(self._file) as connection:
             found: list[_Entry] = connection.execute(
                 "SELECT n, line, cells, change FROM rows JOIN changes USING (n)"
                 " WHERE n BETWEEN ? AND ? ORDER BY n",
@@ -201,7 +201,7 @@ class Plan:
             yield fate.change.n, fate.state, fate.id, fate.reason
 
     def _told(self, chunk: _Chunk) -> dict[int, _Told]:
-        with planfile.reading(self._file) as connection:
+        with storage.reading(self._file) as connection:
             found = connection.execute(
                 "SELECT n, kind, id, reason, max(seq) FROM journal WHERE n BETWEEN ? AND ? GROUP BY n",
                 chunk[:2],
@@ -211,7 +211,7 @@ class Plan:
     def status(self) -> Status:
         """Where it stands at this moment. Half a second for a million rows."""
         is_running = self.is_running()
-        with planfile.reading(self._file) as connection:
+        with storage.reading(self._file) as connection:
             connection.execute("BEGIN")  # one moment for all of it
             counts = self._counted(connection)
             runs, read, write, elapsed_s = connection.execute(_RUNS).fetchone()
@@ -249,16 +249,16 @@ class Plan:
 
     def is_running(self) -> bool:
         """Whether a live process applies it now."""
-        return planfile.is_leased(self._file)
+        return storage.is_leased(self._file)
 
     def is_begun(self) -> bool:
         """Whether anything was ever tried."""
-        with planfile.reading(self._file) as connection:
+        with storage.reading(self._file) as connection:
             return _is_begun(connection)
 
     def run_ids(self) -> list[str]:
         """The ids of all runs, in order."""
-        with planfile.reading(self._file) as connection:
+        with storage.reading(self._file) as connection:
             return [id for (id,) in connection.execute("SELECT id FROM runs ORDER BY number")]
 
 
@@ -312,10 +312,10 @@ def _header(path: Path, text: str) -> Header:
 
 
 def _check_format(path: Path) -> None:
-    ((application,),), ((version,),) = planfile.peek(path, "PRAGMA application_id", "PRAGMA user_version")
-    if application != planfile.APPLICATION_ID:
+    ((application,),), ((version,),) = storage.peek(path, "PRAGMA application_id", "PRAGMA user_version")
+    if application != storage.APPLICATION_ID:
         raise PlanError(f"{path} is not a plan file of bulkops")
-    if version > planfile.FORMAT:
+    if version > storage.FORMAT:
         raise PlanError(
             f"{path} was made by a newer bulkops. Upgrade bulkops, or make the plan again with this one"
         )

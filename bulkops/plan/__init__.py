@@ -1,0 +1,21 @@
+"""The plan file: written once and sealed (`writer`, `seal`), read with what happened since (`view`).
+
+How changes are spelled is in `encoding`; the SQLite file, its lease and its errors are in `storage`; whether
+the file alone is the whole truth is in `openmark`.
+"""
+
+from bulkops.plan.seal import Header, StepInfo
+from bulkops.plan.view import Fate, Plan, PlanState, RowState, Status
+from bulkops.plan.writer import PlanWriter, check_overwrite
+
+__all__ = [
+    "Fate",
+    "Header",
+    "Plan",
+    "PlanState",
+    "PlanWriter",
+    "RowState",
+    "Status",
+    "StepInfo",
+    "check_overwrite",
+]
