@@ -11,23 +11,25 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
 
 import anyio
 
+from bulkops.applier.batch import Batches
 from bulkops.applier.feed import Feed
 from bulkops.applier.lane import Work
 from bulkops.applier.sender import Quota, Sender
-from bulkops.change import Change, FieldDiff
+from bulkops.breaker import Breaker
+from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import LimitError, PlanError
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.plan import Plan, Status
 from bulkops.progress import Progress, Stop
 from bulkops.record import Created, Value
 from bulkops.safety import check_limits
-from bulkops.settle import Doubts, Seen, Verdict
+from bulkops.settle import Doubt, Doubts, Knowledge, Looker, Seen, Verdict
 from bulkops.targets.base import CallCount, Target
 
 TELL_EVERY_S = 2.0  # how old the figures are that `status` reads while this runs
@@ -139,23 +141,32 @@ class _Run:
         self._quota = quota
         self._ended = asyncio.Event()
         self._feed = Feed(plan, journal, give=self._hand_over, fall=self._note)
-        self._doubts = Doubts(target, self._judge)
+        self._breaker = Breaker()
+        self._knowledge = Knowledge(plan, journal, target, self._resolved)
         self._sender = Sender(
             journal=journal,
             target=target,
             quota=quota,
             stop=stop,
             rng=rng,
+            breaker=self._breaker,
+            knowledge=self._knowledge,
+            batches=Batches(plan, journal, target, self._knowledge),
             conclude=self._conclude,
-            doubt=self._doubts.add,
+            doubt=self._doubt,
             tried=self._check_end,
         )
+        looker = Looker(target, self._knowledge, self._sender.creates_in_flight)
+        self._doubts = Doubts(looker, self._knowledge, self._breaker, self._judge, settle_s=target.settle_s)
+        self._in_doubt: dict[int, Work] = {}
+        self._again: dict[int, Work] = {}  # sent again, before the feed came to them
 
     async def run(self, watch: Watch | None) -> None:
         """Until every change is settled, or the run is stopped and nothing is in flight."""
         try:
             async with anyio.create_task_group() as tasks:
                 self._sender.start(tasks)
+                self._take_up_doubts()
                 self._stop.listen(self._on_stop)
                 tasks.start_soon(self._feed_all)
                 tasks.start_soon(self._doubts.settle, self._stop)
@@ -197,15 +208,22 @@ class _Run:
 
     def _hand_over(self, change: Change) -> None:
         """All it waited for is settled well."""
+        if (known := self._in_doubt.get(change.n) or self._again.get(change.n)) is not None:
+            known.is_given = True
+            return
         work = Work(change=self._resolved(change))
         if (n := self._without_id(change)) is not None:
             self._conclude(
                 work, Kind.HELD, reason=f"row {n}, which it needs, was written, but its id is not known"
             )
-        elif self._journal.is_in_doubt(change.n):
-            self._doubts.add(work)
         else:
             self._sender.add(work)
+
+    def _take_up_doubts(self) -> None:
+        """What an earlier run left in doubt is looked up at once, before its turn comes."""
+        for n, _, _ in self._journal.in_doubt():
+            change = self._resolved(self._plan.change(n))
+            self._doubt(Work(change=change, floor=self._journal.floor(n), is_given=False))
 
     def _resolved(self, change: Change) -> Change:
         """The change with ids where it referred to what other changes create."""
@@ -233,25 +251,46 @@ class _Run:
 
     # --- the rows' final words ---
 
-    def _judge(self, work: Work, verdict: Verdict) -> None:
+    def _doubt(self, work: Work, refusal: str | None = None) -> None:
+        self._in_doubt[work.change.n] = work
+        self._doubts.add(Doubt(change=work.change, floor=work.floor, refusal=refusal))
+
+    def _judge(self, doubt: Doubt, verdict: Verdict) -> None:
         """What a look at the target means for a write that was in doubt."""
+        work = self._in_doubt.pop(doubt.n)
         if verdict.seen is Seen.DONE:
+            self._learn_created(work, verdict.id)
             self._conclude(work, Kind.APPLIED, record_id=verdict.id)
         elif verdict.seen is not Seen.ABSENT:
-            told = [text for text in (work.refusal, verdict.reason) if text]
+            told = [text for text in (doubt.refusal, verdict.reason) if text]
             self._conclude(work, Kind.HELD, reason="; ".join(told))
-        elif work.refusal is not None:
-            self._conclude(work, Kind.REJECTED, reason=work.refusal)
+        elif doubt.refusal is not None:
+            self._conclude(work, Kind.REJECTED, reason=doubt.refusal)
         else:  # it never happened and never will: from the start
-            self._sender.add(work)
-            self._check_end()  # its lane may be closed
+            self._send_again(work, verdict.left)
+
+    def _learn_created(self, work: Work, id: int | None) -> None:
+        if work.change.action is Action.CREATE and id is not None:
+            self._knowledge.answered(work.change, id, work.floor)
+
+    def _send_again(self, work: Work, left: Sequence[str]) -> None:
+        """As it was planned; of an update, what still differs."""
+        if left:
+            fields = {name: work.change.fields[name] for name in left}
+            work.change = replace(work.change, fields=fields)
+        work.is_again = True
+        if not work.is_given:
+            self._again[work.change.n] = work
+        self._sender.add(work)
+        self._check_end()  # its lane may be closed
 
     def _conclude(
         self, work: Work, kind: Kind, *, record_id: int | None = None, reason: str | None = None
     ) -> None:
         """Written down before anything that depends on it can happen."""
         self._note(Entry(kind=kind, n=work.change.n, id=record_id, reason=reason))
-        self._feed.settled(work.change.n)
+        self._feed.settled(work.change.n, was_given=work.is_given)
+        self._again.pop(work.change.n, None)
         self._check_end()
 
     def _note(self, entry: Entry) -> None:
@@ -278,7 +317,8 @@ class _Run:
 
     def _why_waiting(self) -> str | None:
         return (
-            self._target.usage().waiting
+            self._breaker.why_waiting()
+            or self._target.usage().waiting
             or self._sender.why_waiting()
             or self._doubts.why_waiting(self._feed.given)
         )

@@ -100,9 +100,9 @@ class Feed:
         self.is_moving = True
         self._moved.set()
 
-    def settled(self, n: int) -> None:
-        """A change that was given out has had its final word, which the journal knows."""
-        self._home(n).given -= 1
+    def settled(self, n: int, *, was_given: bool) -> None:
+        """A change has had its final word, which the journal knows; `was_given` out by us before that."""
+        self._home(n).given -= was_given
         self._spread(n)
         self.wake()
 
@@ -177,7 +177,7 @@ class Feed:
 
     def _fallen(self, change: Change) -> Entry | None:
         kinds = ((n, self._journal.kind(n)) for n in change.waits_for)
-        return next((_fall(change.n, n, kind) for n, kind in kinds if kind in _BAD), None)
+        return next((Entry.fallen(change.n, n, kind) for n, kind in kinds if kind in _BAD), None)
 
     def _let_fall(self, entry: Entry) -> None:
         self._fall(entry)
@@ -195,7 +195,7 @@ class Feed:
                 if kind in _BAD:
                     del self._unmet[waiting]
                     self._home(waiting).parked -= 1
-                    self._fall(_fall(waiting, n, kind))
+                    self._fall(Entry.fallen(waiting, n, kind))
                     settled.append(waiting)
                 else:
                     self._meet(waiting)
@@ -216,11 +216,6 @@ class Feed:
 
 
 _BAD = (Kind.REJECTED, Kind.HELD)
-
-
-def _fall(n: int, needed: int, kind: Kind | None) -> Entry:
-    word = "was rejected" if kind is Kind.REJECTED else "is held"
-    return Entry(kind=kind or Kind.HELD, n=n, reason=f"row {needed}, which it needs, {word}")
 
 
 def _ranges(plan: Plan) -> list[_Range]:

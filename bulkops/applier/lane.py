@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bulkops.change import Change
@@ -22,9 +23,9 @@ class Work:
     change: Change
     tries: int = 0  # requests that were started for it
     locks: int = 0  # of them, refused because of a lock or by something in between
-    refusal: str | None = None  # the target's text, while a read decides whether it can be believed
-    ask_at: float = 0.0  # loop time of the next look, while in doubt
-    absent_at: float = 0.0  # loop time from which absence is final, while in doubt
+    floor: int | None = None  # of a create: the highest id of its entity that was known before it could leave
+    is_given: bool = True  # by the feed; what an earlier run left in doubt comes before its turn
+    is_again: bool = False  # its first request was lost, and what it would have made was not there in time
 
 
 @dataclass(slots=True)
@@ -36,11 +37,15 @@ class Lane:
     armed: deque[Work] = field(default_factory=deque)
     later: int = 0  # armed, waiting to be tried again
     why_later: str = ""  # the last answer that made one wait
-    in_flight: int = 0
+    flying: set[Work] = field(default_factory=set)  # requests that left and have no answer yet
     has_answered: bool = False  # a write of this entity succeeded in this run
     closed: str | None = None  # why nothing more of it is sent
     wake_armer: asyncio.Event = field(default_factory=asyncio.Event)
     wake_sender: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.flying)
 
     @property
     def waiting(self) -> int:
@@ -51,10 +56,18 @@ class Lane:
         self.ready.append(work)
         self.wake_armer.set()
 
-    def to_arm(self, most: int | None) -> list[Work]:
-        """Takes what may be armed now: at most `most`, and no more than AHEAD of the wire."""
-        room = min(AHEAD - len(self.armed) - self.later, len(self.ready))
+    def to_arm(self, most: int | None, *, is_single: bool = False) -> list[Work]:
+        """Takes what may be armed now: at most `most`, and no more than AHEAD of the wire.
+
+        `is_single`: one at a time, armed or in flight.
+        """
+        ahead = 1 - len(self.flying) if is_single else AHEAD
+        room = max(0, min(ahead - len(self.armed) - self.later, len(self.ready)))
         return [self.ready.popleft() for _ in range(room if most is None else min(room, most))]
+
+    def give_back(self, works: Sequence[Work]) -> None:
+        """They were taken and cannot be armed after all: first in line again."""
+        self.ready.extendleft(reversed(works))
 
     def arm(self, works: list[Work]) -> None:
         self.armed.extend(works)

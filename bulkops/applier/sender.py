@@ -12,9 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import anyio
 from anyio.abc import TaskGroup
 
+from bulkops.applier.batch import Batches
 from bulkops.applier.lane import Lane, Work
+from bulkops.breaker import Breaker
 from bulkops.change import Action, Change
 from bulkops.errors import (
     CallError,
@@ -23,6 +26,7 @@ from bulkops.errors import (
     MissingError,
     NoRouteError,
     NotSentError,
+    RefusedError,
     RejectedError,
     StopError,
     ThrottledError,
@@ -30,10 +34,11 @@ from bulkops.errors import (
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.progress import Stop
 from bulkops.record import Scalar
-from bulkops.retry import LOCK_TRIES, RetryBudget, next_wait
+from bulkops.retry import LOCK_TRIES, READ_TRIES, RetryBudget, next_wait
+from bulkops.settle import Knowledge, Looker
 from bulkops.targets.base import SPENT, Target
 
-BREAKER = 20  # failures in a row, without one success, after which the run stops
+POLL_S = 1.0  # at most, until it is seen that a breaker has closed
 
 
 class Conclude(Protocol):
@@ -78,7 +83,10 @@ class Quota:
 
 
 class Sender:
-    """All lanes of one run. `settled` is called after each attempt, when the run may have come to its end."""
+    """All lanes of one run. `tried` is called after each attempt, when the run may have come to its end.
+
+    `doubt` gets a write in doubt, with the target's text where only a look tells whether to believe it.
+    """
 
     def __init__(
         self,
@@ -88,8 +96,11 @@ class Sender:
         quota: Quota,
         stop: Stop,
         rng: random.Random,
+        breaker: Breaker,
+        knowledge: Knowledge,
+        batches: Batches,
         conclude: Conclude,
-        doubt: Callable[[Work], None],
+        doubt: Callable[[Work, str | None], None],
         tried: Callable[[], None],
     ) -> None:
         self._journal = journal
@@ -100,7 +111,10 @@ class Sender:
         self._conclude = conclude
         self._doubt = doubt
         self._tried = tried
-        self._failures = 0  # in a row
+        self._breaker = breaker
+        self._knowledge = knowledge
+        self._looker = Looker(target, knowledge, self.creates_in_flight)
+        self._batches = batches
         self._budget = RetryBudget()
         self._lanes: dict[str, Lane] = {}
         self._tasks: TaskGroup
@@ -121,6 +135,12 @@ class Sender:
     def is_quiet(self) -> bool:
         """Nothing is in flight."""
         return not any(lane.in_flight for lane in self._lanes.values())
+
+    def creates_in_flight(self, entity: str) -> list[Change]:
+        """Creates of the entity that left and have no answer yet."""
+        lane = self._lanes.get(entity)
+        changes = [work.change for work in lane.flying] if lane else []
+        return [change for change in changes if change.action is Action.CREATE]
 
     def stuck(self) -> tuple[int, str] | None:
         """How many writes wait for a lane that is closed, and why it is; None where none does."""
@@ -160,21 +180,84 @@ class Sender:
         """Keeps a few intents ahead of the wire, so that no slot waits for the disk."""
         while True:
             lane.wake_armer.clear()
-            works = [] if self._is_shut(lane) else lane.to_arm(self._room())
+            works = [] if self._is_shut(lane) else await self._to_arm(lane)
             if works:
                 await self._intend(lane, works)
                 lane.arm(works)
             else:
                 self._end_at_quota()
                 self._tried()  # what was armed meanwhile may stand before a closed lane
-                await lane.wake_armer.wait()
+                await self._rest(lane.wake_armer, is_wanted=bool(lane.ready) and not self._is_shut(lane))
+
+    async def _to_arm(self, lane: Lane) -> list[Work]:
+        """What may be sent next, once the target was read for it; nothing while it cannot be read."""
+        if not lane.ready or self._breaker.pause() is not None:
+            return []
+        works: list[Work] = []
+        self._breaker.begin()
+        try:
+            is_single = await self._is_single(lane)
+            works = lane.to_arm(self._room(), is_single=is_single)
+            armed = await self._read_for(lane, works)
+            self._breaker.was_read()
+            return armed
+        except CallError as error:
+            lane.give_back(works)
+            lane.wake_armer.set()
+            self._cannot_read(error)
+        except RefusedError as error:
+            lane.give_back(works)
+            self._stop(str(error))
+        except asyncio.CancelledError:
+            lane.give_back(works)
+            raise
+        return []
+
+    def _cannot_read(self, error: CallError) -> None:
+        if isinstance(error, NotSentError | StopError):
+            self._stop(str(error))
+        else:
+            self._fail(error, calls=READ_TRIES)
+
+    async def _is_single(self, lane: Lane) -> bool:
+        """Whether only one may be under way: nothing else would tell its record from the others'."""
+        change = lane.ready[0].change
+        if change.action is not Action.CREATE:
+            return False
+        known = await self._knowledge.of(lane.entity)
+        return not known.shape.is_queryable or (_is_nameless(change) and known.highest is None)
+
+    async def _read_for(self, lane: Lane, works: list[Work]) -> list[Work]:
+        """Those of `works` that may be armed: with their floors; not those whose key is in use by now."""
+        taken = await self._batches.taken([work.change for work in works])
+        for work in works:
+            if work.change.action is Action.CREATE:
+                work.floor = await self._floor(lane, work)
+        for work in works:
+            if (reason := taken.get(work.change.n)) is not None:
+                lane.wake_armer.set()  # there is room for others
+                self._conclude(work, Kind.HELD, reason=reason)
+        return [work for work in works if work.change.n not in taken]
+
+    async def _floor(self, lane: Lane, work: Work) -> int | None:
+        known = await self._knowledge.of(lane.entity)
+        if known.highest is None and _is_nameless(work.change) and known.shape.is_queryable:
+            return await self._looker.floor(work.change)
+        return known.highest
 
     async def _intend(self, lane: Lane, works: list[Work]) -> None:
+        floors = {work.change.n: work.floor for work in works if work.floor is not None}
         try:
-            await self._journal.intent([work.change.n for work in works])
+            await self._journal.intent([work.change.n for work in works], floors=floors)
         except asyncio.CancelledError:
             lane.armed.extend(works)  # they may become durable all the same: to be withdrawn
             raise
+
+    async def _rest(self, wake: asyncio.Event, *, is_wanted: bool) -> None:
+        """Until there is something to do; where there is and the breaker is open, until it may be tried."""
+        pause_s = self._breaker.pause()
+        with anyio.move_on_after(min(pause_s, POLL_S) if is_wanted and pause_s is not None else None):
+            await wake.wait()
 
     def _room(self) -> int | None:
         """How many more intents make sense: none that this run may not send."""
@@ -187,9 +270,10 @@ class Sender:
     async def _send(self, lane: Lane) -> None:
         while True:
             lane.wake_sender.clear()
-            work = None if self._is_shut(lane) else lane.next()
+            is_shut = self._is_shut(lane) or self._breaker.pause() is not None
+            work = None if is_shut else lane.next()
             if work is None:
-                await lane.wake_sender.wait()
+                await self._rest(lane.wake_sender, is_wanted=bool(lane.armed) and not self._is_shut(lane))
             elif self._quota.refusal(self._target) is not None:
                 lane.armed.appendleft(work)
                 self._end_at_quota()
@@ -205,8 +289,9 @@ class Sender:
             self._stop(refusal)
 
     async def _attempt(self, lane: Lane, work: Work) -> None:
-        lane.in_flight += 1
+        lane.flying.add(work)
         work.tries += 1
+        self._breaker.begin()
         if work.tries == 1:
             self._budget.called()
         try:
@@ -216,10 +301,13 @@ class Sender:
         else:
             lane.has_answered = True
             lane.closed = None  # what closed it came from something in between
-            self._failures = 0
+            self._breaker.answered()
             self._conclude(work, Kind.APPLIED, record_id=record_id)
+            if work.change.action is Action.CREATE and record_id is not None:
+                self._knowledge.answered(work.change, record_id, work.floor)
         finally:
-            lane.in_flight -= 1
+            lane.flying.discard(work)
+            lane.wake_armer.set()
             self._end_at_quota()
             self._tried()
 
@@ -247,6 +335,7 @@ class Sender:
                 lane.armed.appendleft(work)
                 self._stop(str(error))
             case ThrottledError():
+                self._breaker.answered()
                 self._again(lane, work, error)
             case LockedError():
                 self._fail(error)
@@ -257,9 +346,9 @@ class Sender:
             case InDoubtError():
                 self._journal.note(Entry(kind=Kind.DOUBT, n=work.change.n, reason=str(error)))
                 self._fail(error)
-                self._doubt(work)
+                self._doubt(work, None)
             case _:
-                self._failures = 0
+                self._breaker.answered()
                 self._refused(work, error)
 
     def _again(self, lane: Lane, work: Work, error: CallError) -> None:
@@ -283,7 +372,7 @@ class Sender:
             lane.arm([work])
 
     def _no_route(self, lane: Lane, work: Work, error: NoRouteError) -> None:
-        is_cut_off = self._failures >= LOCK_TRIES  # of whatever row: it is not this one's fault
+        is_cut_off = self._breaker.failures >= LOCK_TRIES  # of whatever row: it is not this one's fault
         if lane.has_answered and not is_cut_off:  # the answer came from something in between
             self._fail(error)
             work.locks += 1
@@ -307,17 +396,17 @@ class Sender:
 
     def _look_once(self, work: Work, error: RejectedError) -> None:
         """A text that nobody knows refused it: believed once its effect is seen not to be there."""
-        if work.change.key or work.change.action is not Action.CREATE:
-            work.refusal = str(error)
-            self._doubt(work)
-        else:
-            reason = "an unknown text, and without `match` nothing tells whether the record was made"
-            self._conclude(work, Kind.HELD, reason=f"{error} ({reason})")
+        self._doubt(work, str(error))
 
-    def _fail(self, error: CallError) -> None:
-        self._failures += 1
-        if self._failures >= BREAKER:
-            self._stop(f"{self._failures} calls in a row failed, the last with: {error}")
+    def _fail(self, error: CallError, *, calls: int = 1) -> None:
+        self._breaker.failed(error, calls=calls)
+        if self._breaker.given_up is not None:
+            self._stop(self._breaker.given_up)
+
+
+def _is_nameless(change: Change) -> bool:
+    """Whether its record can be recognised by its fingerprint only."""
+    return not change.key and not change.marker
 
 
 def _sent(change: Change) -> dict[str, Scalar]:

@@ -13,7 +13,7 @@ import secrets
 import sqlite3
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -49,12 +49,21 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What happened to change `n`: the id of its record, where there is one, and why, where not well."""
+    """What happened to change `n`: the id of its record, where there is one, and why, where not well.
+
+    Of an intent, `id` is the floor: the highest id of the entity that was known before a create could leave.
+    """
 
     n: int
     kind: Kind
     id: int | None = None
     reason: str | None = None
+
+    @classmethod
+    def fallen(cls, n: int, needed: int, kind: Kind | None) -> Self:
+        """Change `n` cannot be sent: `needed`, which it waits for, ended as `kind`, rejected or held."""
+        word = "was rejected" if kind is Kind.REJECTED else "is held"
+        return cls(kind=kind or Kind.HELD, n=n, reason=f"row {needed}, which it needs, {word}")
 
 
 _KINDS: tuple[Kind | None, ...] = (
@@ -89,6 +98,9 @@ class Journal:
         self._recover(opened.connection)
         self.is_begun = self._seq > 0  # something was tried in an earlier run
         self._sent_at = self._when_sent(opened.connection)
+        self._floors: dict[int, int] = {
+            n: sent[2] for n, sent in self._sent_at.items() if sent[2] is not None
+        }
         self._is_closed = False
 
     # --- opening ---
@@ -153,8 +165,10 @@ class Journal:
             raise self._damaged()
         try:
             for n, kind, id, _ in connection.execute("SELECT n, kind, id, max(seq) FROM journal GROUP BY n"):
+                if self.is_settled(n):
+                    raise ValueError(n)  # by the plan itself: nothing can have been tried for it
                 self._learn(n, _CODE[kind], id)
-        except (KeyError, IndexError, TypeError, OverflowError) as error:
+        except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
             raise self._damaged() from error
         self._seq = last
 
@@ -164,11 +178,12 @@ class Journal:
             f"Take an undamaged copy of it"
         )
 
-    def _when_sent(self, connection: sqlite3.Connection) -> dict[int, tuple[float, float]]:
-        """First and last intent of each change in doubt, since it was last known to be pending."""
+    def _when_sent(self, connection: sqlite3.Connection) -> dict[int, tuple[float, float, int | None]]:
+        """First and last intent of each change in doubt, since it was last known to be pending; its floor."""
         return {
             n: connection.execute(
-                "SELECT min(at), max(at) FROM journal WHERE n = ?1 AND kind = 'intent' AND seq >"
+                "SELECT min(at), max(at), CASE WHEN count(id) = count(*) THEN min(id) END"
+                " FROM journal WHERE n = ?1 AND kind = 'intent' AND seq >"
                 " (SELECT ifnull(max(seq), 0) FROM journal WHERE n = ?1 AND kind NOT IN ('intent', 'doubt'))",
                 (n,),
             ).fetchone()
@@ -206,7 +221,20 @@ class Journal:
 
         A killed run may have sent a request later than it wrote the intent, but before `opened_at`.
         """
-        return [(n, *at) for n, at in self._sent_at.items() if self.is_in_doubt(n)]
+        return [(n, *at[:2]) for n, at in self._sent_at.items() if self.is_in_doubt(n)]
+
+    def floor(self, n: int) -> int | None:
+        """The highest id of its entity that was known before the create of change `n`, in doubt, could leave."""
+        return self._floors.get(n)
+
+    def holders(self, ids: Collection[int]) -> list[tuple[int, int]]:
+        """The changes of which one of these ids is the record: number and id. Of every entity."""
+        return [(n, id) for n, id in enumerate(self._ids) if id in ids]
+
+    def held(self) -> list[int]:
+        """The changes that are held, by number."""
+        code = _CODE[Kind.HELD]
+        return [n for n, kind in enumerate(self._kinds) if kind == code]
 
     def created_id(self, n: int) -> int | None:
         """The record's id that the last entry of change `n` names."""
@@ -216,14 +244,16 @@ class Journal:
         if n < 1:
             raise IndexError(n)
         self._kinds[n] = code
-        self._ids[n] = NO_ID if id is None else id
+        self._ids[n] = NO_ID if id is None or code == _CODE[Kind.INTENT] else id
         if n <= self._through and not self.is_settled(n):  # held, and by hand pending again
             self._through = n - 1
 
     # --- writing ---
 
-    async def intent(self, ns: int | Sequence[int]) -> None:
+    async def intent(self, ns: int | Sequence[int], *, floors: Mapping[int, int] | None = None) -> None:
         """Returns when it is durable that requests for these changes may leave from now on.
+
+        `floors`: of creates, by number, the highest id of their entity that is known by now.
 
         Cancelled, it may still become durable: withdraw it, or it counts as in doubt after a crash.
         ValueError where a change is settled: nothing may be sent for it.
@@ -235,14 +265,17 @@ class Journal:
                 raise ValueError(f"change {n} is settled: nothing may be sent for it")
         self._scribe.check()
         done = asyncio.get_running_loop().create_future()
-        self._scribe.put([self._line(n, Kind.INTENT, at) for n in numbers], done)
+        floors = floors or {}
+        self._scribe.put([self._line(n, Kind.INTENT, at, floors.get(n)) for n in numbers], done)
         await done
 
-    def note(self, entry: Entry) -> None:
-        """Queues what happened; durable with the next commit. The order of calls is kept."""
+    def note(self, *entries: Entry) -> None:
+        """Queues what happened, all or nothing of it; durable with the next commit. Calls keep their order."""
         self._scribe.check()
-        reason = entry.reason and entry.reason.encode("utf-8", "replace").decode()
-        self._scribe.put([self._line(entry.n, entry.kind, self._clock(), entry.id, reason)])
+        at = self._clock()
+        self._scribe.put(
+            [self._line(entry.n, entry.kind, at, entry.id, _writable(entry.reason)) for entry in entries]
+        )
 
     def _line(self, n: int, kind: Kind, at: float, id: int | None = None, reason: str | None = None) -> Line:
         self._learn(n, _CODE[kind], id)
@@ -283,6 +316,11 @@ class Journal:
         if cancelled is not None:
             raise cancelled
         done.result()
+
+
+def _writable(reason: str | None) -> str | None:
+    """Text that a file can hold: a lone surrogate is none."""
+    return None if reason is None else reason.encode("utf-8", "replace").decode()
 
 
 def _pid(file: Path) -> str:

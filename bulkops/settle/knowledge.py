@@ -1,0 +1,173 @@
+"""What a run knows of each entity that it creates records of: its shape, the highest id, who the creator is.
+
+Learned from our own records, and only where a look at the target needs it. Watches the assumptions on which
+absence and likeness are judged: once one of them is seen broken, `broken` says so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bulkops.change import Change, equal
+from bulkops.journal import Journal, Kind
+from bulkops.plan import Plan
+from bulkops.plan.shapes import entity_of
+from bulkops.record import Scalar
+from bulkops.schema import Entity
+from bulkops.targets.base import RecordData, Target
+
+SAMPLES = 3  # of our own records: one alone may have been edited by somebody meanwhile
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Known:
+    """One entity. `samples`: some of our own creates, with their ids."""
+
+    shape: Entity
+    highest: int | None = None  # the highest id that the target told us
+    rises: bool = True  # ids, as far as was seen
+    creator: int | None = None  # under whom the server notes our creates
+    altered: frozenset[str] = frozenset()  # fields that the server stores otherwise than they were sent
+    is_learned: bool = False
+    samples: deque[tuple[Change, int]] = field(default_factory=lambda: deque(maxlen=SAMPLES))
+
+    @property
+    def creator_field(self) -> str | None:
+        """Where the server notes who created a record, and it can be asked for."""
+        found = self.shape.creator_field()
+        return found.name if found is not None and found.is_queryable else None
+
+    def creators(self, changes: Sequence[Change]) -> set[int]:
+        """Whom the server may note for these creates; empty where that is not known."""
+        if self.creator is None:
+            return set()
+        return {self.creator, *(change.impersonate for change in changes if change.impersonate is not None)}
+
+    def is_by_us(self, change: Change, record: Mapping[str, Scalar]) -> bool:
+        """Whether the record may be ours by its creator; True where nothing tells."""
+        by = record.get(self.creator_field or "")
+        expected = self.creators([change])
+        return by is None or not expected or by in expected
+
+    def names_creator(self, record: Mapping[str, Scalar]) -> bool:
+        """Whether the record says who created it, and it is known who we are."""
+        return self.creator is not None and record.get(self.creator_field or "") is not None
+
+
+class Knowledge:
+    """Of all entities of one run."""
+
+    def __init__(
+        self, plan: Plan, journal: Journal, target: Target, resolved: Callable[[Change], Change]
+    ) -> None:
+        """`resolved` puts ids where a change of the plan refers to what others create."""
+        self.broken: str | None = None  # the assumption that was seen broken, in a sentence
+        self._plan = plan
+        self._journal = journal
+        self._target = target
+        self._resolved = resolved
+        self._known: dict[str, Known] = {}
+
+    async def of(self, entity: str) -> Known:
+        """What is known of the entity; the shape as the plan keeps it, else asked for."""
+        known = self._known.get(entity)
+        if known is None:
+            facts = self._plan.header.entities.get(entity)
+            shape = entity_of(entity, facts) if facts else await self._target.describe(entity)
+            known = self._known.setdefault(entity, Known(shape=shape))
+            if self._journal.is_begun:
+                self._remember(known)
+        return known
+
+    def _remember(self, known: Known) -> None:
+        """What earlier runs created."""
+        made = list(self._made(known.shape.name))
+        known.highest = max((id for _, id in made), default=None)
+        for n, id in made[-SAMPLES:]:
+            known.samples.append((self._resolved(self._plan.change(n)), id))
+
+    def _made(self, entity: str) -> Iterator[tuple[int, int]]:
+        """The creates of the entity that were applied: number and id."""
+        letters = self._plan.actions
+        for first, last in self._ranges(entity):
+            for n in range(first, last + 1):
+                id = self._journal.created_id(n)
+                if id is not None and letters[n - 1] == "c" and self._journal.kind(n) is Kind.APPLIED:
+                    yield n, id
+
+    def _ranges(self, entity: str) -> Iterator[tuple[int, int]]:
+        first = 1
+        for step in self._plan.header.steps:
+            if step.entity == entity:
+                yield first, first + step.rows - 1
+            first += step.rows
+
+    # --- while writes are answered ---
+
+    def answered(self, change: Change, id: int, floor: int | None) -> None:
+        """A create of ours was answered with its id."""
+        known = self._known.get(change.entity)
+        if known is None:
+            return
+        if floor is not None and id <= floor:
+            known.rises = False
+            self.breaks(f"{change.entity} gave id {id} to a record made after {floor}: ids do not rise here")
+        known.highest = max(id, known.highest or id)
+        known.samples.append((change, id))
+
+    def breaks(self, what: str) -> None:
+        self.broken = self.broken or what
+
+    # --- while a look is judged ---
+
+    def ours(self, entity: str, ids: Collection[int], except_for: Collection[int]) -> set[int]:
+        """Those of `ids` that are the records of other rows than `except_for`."""
+        holders = self._journal.holders(ids)
+        ranges = list(self._ranges(entity))
+        return {
+            id
+            for n, id in holders
+            if n not in except_for and any(first <= n <= last for first, last in ranges)
+        }
+
+    async def learn(self, known: Known) -> None:
+        """Reads some of our own records back, once: who created them, what the server made of them."""
+        if known.is_learned or not known.samples:
+            return
+        known.is_learned = True
+        samples = {id: change for change, id in known.samples}
+        names = sorted({name for change in samples.values() for name in _read(known, change)})
+        where = {"op": "in", "field": "id", "value": sorted(samples)}
+        records = [r async for r in self._target.read(known.shape.name, where, fields=["id", *names])]
+        pairs = [(samples[int(record["id"] or 0)], record) for record in records]
+        known.creator = _creator(known, pairs)
+        altered = [_altered(known, change, record) for change, record in pairs]
+        known.altered = frozenset.intersection(*altered) if altered else frozenset()
+
+
+def _creator(known: Known, pairs: Sequence[tuple[Change, RecordData]]) -> int | None:
+    """The one that all of them name. Who is impersonated says nothing about us."""
+    field = known.creator_field
+    named = {record.get(field) for change, record in pairs if change.impersonate is None} if field else set()
+    one = next(iter(named)) if len(named) == 1 else None
+    return one if isinstance(one, int) else None
+
+
+def _read(known: Known, change: Change) -> list[str]:
+    fields = (known.shape.find(name) for name in change.fields)
+    names = [field.name for field in fields if field and field.is_queryable and not field.is_path_only]
+    return [*names, *([known.creator_field] if known.creator_field else [])]
+
+
+def _altered(known: Known, change: Change, record: RecordData) -> frozenset[str]:
+    """The fields that are stored otherwise than they were sent."""
+    return frozenset(
+        name
+        for name, diff in change.fields.items()
+        if (field := known.shape.find(name)) is not None
+        and field.is_queryable
+        and diff.after is not None
+        and not equal(field, record.get(field.name), diff.after)
+    )
