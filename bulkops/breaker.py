@@ -58,7 +58,7 @@ class Breaker:
         self._is_probing = False
 
     def answered(self) -> None:
-        """A write was answered as by a server that is well."""
+        """A write was answered as by a server that is well, or seen to have been carried out by it."""
         self._failures.clear()
         self._calls = self._probes = 0
         self._next_at = None

@@ -157,7 +157,9 @@ class _Run:
             tried=self._check_end,
         )
         looker = Looker(target, self._knowledge, self._sender.creates_in_flight)
-        self._doubts = Doubts(looker, self._knowledge, self._breaker, self._judge, settle_s=target.settle_s)
+        self._doubts = Doubts(
+            looker, self._knowledge, self._breaker, self._judge, self._overturn, settle_s=target.settle_s
+        )
         self._in_doubt: dict[int, Work] = {}
         self._again: dict[int, Work] = {}  # sent again, before the feed came to them
 
@@ -174,6 +176,8 @@ class _Run:
                 if watch is not None:
                     tasks.start_soon(self._watch, watch)
                 await self._ended.wait()
+                if self._stop.reason is None:
+                    await self._doubts.check_late(is_quiet=True)
                 tasks.cancel_scope.cancel()
         finally:
             self._sender.withdraw()
@@ -259,6 +263,7 @@ class _Run:
         """What a look at the target means for a write that was in doubt."""
         work = self._in_doubt.pop(doubt.n)
         if verdict.seen is Seen.DONE:
+            self._breaker.answered()  # its request was carried out, only the answer was lost
             self._learn_created(work, verdict.id)
             self._conclude(work, Kind.APPLIED, record_id=verdict.id)
         elif verdict.seen is not Seen.ABSENT:
@@ -284,10 +289,18 @@ class _Run:
         self._sender.add(work)
         self._check_end()  # its lane may be closed
 
+    def _overturn(self, doubt: Doubt, reason: str) -> None:
+        """It was applied, and is held after all."""
+        self._journal.note(Entry(kind=Kind.HELD, n=doubt.n, reason=reason))
+        self._counts["applied"] -= 1
+        self._counts["held"] += 1
+
     def _conclude(
         self, work: Work, kind: Kind, *, record_id: int | None = None, reason: str | None = None
     ) -> None:
         """Written down before anything that depends on it can happen."""
+        if kind is Kind.APPLIED and work.is_again and work.change.action is Action.CREATE:
+            self._doubts.sent_again(Doubt(change=work.change, floor=work.floor))
         self._note(Entry(kind=kind, n=work.change.n, id=record_id, reason=reason))
         self._feed.settled(work.change.n, was_given=work.is_given)
         self._again.pop(work.change.n, None)

@@ -231,7 +231,7 @@ class Sender:
         """Those of `works` that may be armed: with their floors; not those whose key is in use by now."""
         taken = await self._batches.taken([work.change for work in works])
         for work in works:
-            if work.change.action is Action.CREATE:
+            if work.change.action is Action.CREATE and not work.is_again:
                 work.floor = await self._floor(lane, work)
         for work in works:
             if (reason := taken.get(work.change.n)) is not None:

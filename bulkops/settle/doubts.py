@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
@@ -20,14 +21,14 @@ from bulkops.progress import Stop
 from bulkops.retry import READ_TRIES
 from bulkops.settle.knowledge import Knowledge
 from bulkops.settle.look import Looker
-from bulkops.settle.verdict import LOST, Doubt, Seen, Verdict
+from bulkops.settle.verdict import LOST, Doubt, Seen, Verdict, listed
 
 ASK_AGAIN_S = 30.0  # after a look that failed
 SOON_S, MOST_S = 0.5, 30.0  # until a like write that is in flight has been answered
 
 
 class Doubts:
-    """All of them; `judge` gets each once, with what was found, or with ABSENT when that is final."""
+    """All of them; each is judged once."""
 
     def __init__(
         self,
@@ -35,13 +36,17 @@ class Doubts:
         knowledge: Knowledge,
         breaker: Breaker,
         judge: Callable[[Doubt, Verdict], None],
+        overturn: Callable[[Doubt, str], None],
         *,
         settle_s: float,
     ) -> None:
+        """`judge` gets each with what was found, or with ABSENT when that is final; `overturn` what was
+        wrong about that after all."""
         self._looker = looker
         self._knowledge = knowledge
         self._breaker = breaker
         self._judge = judge
+        self._overturn = overturn
         self._settle_s = settle_s
         self._doubts: list[Doubt] = []
         self._resent: list[Doubt] = []  # sent again after they were absent for good
@@ -93,6 +98,8 @@ class Doubts:
             self._failed(due, error, asked_at, stop)
         else:
             self._breaker.was_read()
+            if any(verdict.seen is Seen.ABSENT for verdict in verdicts.values()):
+                await self.check_late(is_quiet=False)
             looked_at = set(due)
             self._doubts = [doubt for doubt in self._doubts if doubt not in looked_at]
             for doubt in due:
@@ -126,6 +133,24 @@ class Doubts:
         if verdict.seen is not Seen.ABSENT or doubt.refusal is not None or broken is None:
             return verdict
         return Verdict(seen=Seen.HELD, reason=f"{LOST}, and that it is not there proves nothing: {broken}")
+
+    def sent_again(self, doubt: Doubt) -> None:
+        """It was absent for good, was sent again, and is applied: its first request should never land."""
+        self._resent.append(doubt)
+
+    async def check_late(self, *, is_quiet: bool) -> None:
+        """Whether one of them landed after all, which breaks an assumption; silent where it cannot read."""
+        with suppress(CallError, RefusedError):
+            twins = await self._looker.twins(self._resent, is_quiet=is_quiet)
+            for doubt in [doubt for doubt in self._resent if doubt.n in twins]:
+                self._resent.remove(doubt)
+                what = f"{doubt.change.entity} {listed(twins[doubt.n])} are both its records"
+                self._knowledge.breaks(
+                    f"a request landed more than {self._settle_s:g} s after it was sent ({what})"
+                )
+                self._overturn(
+                    doubt, f"{what}: the first request landed after it was given up. Delete one of them"
+                )
 
     def why_waiting(self, still_open: int) -> str | None:
         """A sentence, while of `still_open` changes only those in doubt are left."""

@@ -132,6 +132,10 @@ class Knowledge:
             if n not in except_for and any(first <= n <= last for first, last in ranges)
         }
 
+    def made(self, n: int) -> int | None:
+        """The record of change `n`, where it is known."""
+        return self._journal.created_id(n)
+
     async def learn(self, known: Known) -> None:
         """Reads some of our own records back, once: who created them, what the server made of them."""
         if known.is_learned or not known.samples:

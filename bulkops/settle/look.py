@@ -103,6 +103,45 @@ class Looker:
         ours = self._knowledge.ours(known.shape.name, ids, {doubt.n for doubt in doubts}) if ids else set()
         return fingerprint.verdicts(known, doubts, records, ours=ours, flying=flying)
 
+    async def twins(self, doubts: Sequence[Doubt], *, is_quiet: bool) -> dict[int, list[int]]:
+        """Of creates that were sent again after they were absent for good: the first request's record, late.
+
+        By number, all ids that are its; only where there are several. `is_quiet`: nothing is in flight or in
+        doubt, so that a like record of another row is known to be that row's. Raises what reads raise.
+        """
+        found: dict[int, list[int]] = {}
+        groups: dict[tuple[str, tuple[str, ...]], list[Doubt]] = defaultdict(list)
+        for doubt in doubts:
+            known = await self._knowledge.of(doubt.change.entity)
+            groups[doubt.change.entity, _searched(known.shape, doubt.change)].append(doubt)
+        for (entity, names), members in groups.items():
+            known = await self._knowledge.of(entity)
+            if names:
+                found |= await self._with_key(known, names, members)
+            elif is_quiet:
+                found |= await self._alike(known, members)
+        return {n: ids for n, ids in found.items() if len(ids) > 1}
+
+    async def _with_key(
+        self, known: Known, names: tuple[str, ...], doubts: Sequence[Doubt]
+    ) -> dict[int, list[int]]:
+        keys = {doubt.n: tuple(_key(doubt.change)[name] for name in names) for doubt in doubts}
+        found = await find_by_key(self._target, known.shape, names, list(keys.values()))
+        return {n: sorted(int(r["id"] or 0) for r in found.get(key_of(key), ())) for n, key in keys.items()}
+
+    async def _alike(self, known: Known, doubts: Sequence[Doubt]) -> dict[int, list[int]]:
+        fields = fingerprint.read_fields(known.shape, [doubt.change for doubt in doubts])
+        where = fingerprint.query(known, doubts)
+        records = [r async for r in self._target.read(known.shape.name, where, fields=["id", *fields])]
+        others = self._knowledge.ours(known.shape.name, {int(r["id"] or 0) for r in records}, ())
+        found: dict[int, list[int]] = {}
+        for doubt in doubts:
+            like = [r for r in records if not fingerprint.different(known, doubt.change, r)]
+            stray = sorted({int(record["id"] or 0) for record in like} - others)
+            own = self._knowledge.made(doubt.n)
+            found[doubt.n] = [*([own] if own is not None else []), *stray]
+        return found
+
     # --- updates and deletes ---
 
     async def _look_at_records(self, shape: Entity, doubts: Sequence[Doubt]) -> dict[int, Verdict]:

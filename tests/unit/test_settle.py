@@ -1,0 +1,307 @@
+"""Settling creates by what was sent: counted when rows are identical, held when nobody can say."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulkops.applier import apply_plan
+from bulkops.change import Action, Change, FieldDiff
+from bulkops.errors import InDoubtError, RejectedError
+from bulkops.journal import Entry, Journal, Kind
+from bulkops.plan import Header, Plan, PlanWriter, Status, StepInfo
+from bulkops.record import Row
+from bulkops.schema import Entity, Field, FieldType
+from bulkops.targets.base import CallCount
+from bulkops.targets.memory import Commit, Failure, MemoryTarget, committing
+
+LOST = InDoubtError("the connection was closed before an answer came")
+LANDED = committing(LOST)
+OTHERS = 77  # a resource that is not us
+NOTE: dict[str, Any] = {"description": "d", "noteType": 1, "publish": 1}
+
+
+class NoWaits(random.Random):
+    """Every wait is as short as it may be."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return min(a, 0.001)
+
+
+def note(n: int, text: str = "same", *, parent: int = 5, **more: Any) -> Change:
+    """A note of a ticket: an entity with a creator, and nothing that is unique in it."""
+    values: dict[str, Any] = {
+        "title": text,
+        "description": "d",
+        "noteType": 1,
+        "publish": 1,
+        "ticketID": parent,
+    }
+    return _create(n, "TicketNotes", values, parent=parent, **more)
+
+
+def item(n: int, name: str = "x", **more: Any) -> Change:
+    """A record of an entity without a creator."""
+    return _create(n, "BillingCodes", {"name": name, "billingCodeType": 2}, **more)
+
+
+def _create(n: int, entity: str, values: dict[str, Any], **more: Any) -> Change:
+    fields = {name: FieldDiff(before=None, after=value) for name, value in values.items()}
+    return Change(
+        n=n, step="only", entity=entity, action=Action.CREATE, line=n + 1, file="x.csv", fields=fields, **more
+    )
+
+
+BILLING = Entity(
+    name="BillingCodes",
+    singular="BillingCode",
+    can={"create": "root", "update": "root"},
+    is_queryable=True,
+    fields={
+        "id": Field(name="id", type=FieldType.LONG, is_read_only=True),
+        "name": Field(name="name", type=FieldType.STRING, length=200),
+        "billingCodeType": Field(name="billingCodeType", type=FieldType.INTEGER),
+    },
+)
+ENTITIES = {"BillingCodes": BILLING}
+
+
+def plan_of(folder: Path, changes: Iterable[Change]) -> Plan:
+    """A sealed plan of these changes, all of one entity."""
+    changes = list(changes)
+    step = StepInfo(
+        name="only", entity=changes[0].entity, action="create", match=(), file="x.csv", columns=("A",),
+        read=len(changes), dropped=0, rows=len(changes),
+    )  # fmt: skip
+    header = Header(
+        job="j", tenant="acme", database="1", url="u", reason="", created="2026-01-01T00:00:00+00:00",
+        version="0", steps=(step,), counts={"create": len(changes)}, calls_read=0, calls_write=len(changes),
+        estimate_s={},
+    )  # fmt: skip
+    with PlanWriter(folder / "x.plan") as writer:
+        for change in changes:
+            writer.add(Row(cells=("a",), line=change.line), change)
+        writer.seal(header)
+    return Plan.open(folder / "x.plan")
+
+
+async def apply(plan: Plan, target: MemoryTarget) -> Status:
+    async with asyncio.timeout(20):
+        return await apply_plan(plan, target, rng=NoWaits())
+
+
+def entity_rows(target: MemoryTarget, entity: str = "TicketNotes") -> list[str]:
+    return sorted(str(row.get("title") or row.get("name")) for row in target.rows[entity].values())
+
+
+def reasons(plan: Plan) -> str:
+    return " | ".join(fate.reason or "" for fate in plan.fates() if fate.state == "held")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    titles=st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=9),
+    lost=st.lists(st.sampled_from([None, LOST, LANDED]), max_size=9),
+    per_entity=st.integers(1, 3),
+)
+async def test_identical_rows_end_as_one_record_each(
+    tmp_path_factory: pytest.TempPathFactory,
+    titles: list[str],
+    lost: list[Failure | None],
+    per_entity: int,
+) -> None:
+    """Whichever of their answers are lost, carried out or not: as many records as rows, none held."""
+    target = MemoryTarget(failures={"create": lost}, per_entity=per_entity)
+    target.load("TicketNotes", {"id": 3, "title": "a", "ticketID": 5})
+    plan = plan_of(tmp_path_factory.mktemp("plan"), [note(n, text) for n, text in enumerate(titles, 1)])
+    status = await apply(plan, target)
+    assert status.counts["applied"] == len(titles)
+    assert entity_rows(target) == sorted(["a", *titles])
+    ids = [fate.id for fate in plan.fates()]
+    assert len(set(ids)) == len(ids)
+    assert [target.rows["TicketNotes"][i or 0]["title"] for i in ids] == titles
+
+
+async def test_what_was_there_before_is_never_taken_for_ours(tmp_path: Path) -> None:
+    """The very first create is lost, and a record just like it is older than the run."""
+    target = MemoryTarget(failures={"create": [LOST]}, entities=ENTITIES)
+    old = target.load("BillingCodes", {"name": "x", "billingCodeType": 2})
+    plan = plan_of(tmp_path, [item(1)])
+    await apply(plan, target)
+    (fate,) = plan.fates()
+    assert fate.state == "applied"
+    assert fate.id != old
+    assert len(target.rows["BillingCodes"]) == 2
+
+
+async def test_what_others_created_meanwhile_is_not_ours(tmp_path: Path) -> None:
+    """The same note by somebody else, at the same moment: told apart by who created it."""
+    target = MemoryTarget(per_entity=1)
+
+    def somebody_else(commit: Commit) -> int:
+        target.load("TicketNotes", {**note(2).after(), "creatorResourceID": OTHERS})  # type: ignore[dict-item]
+        raise LOST
+
+    target.script("create", [None, somebody_else])
+    plan = plan_of(tmp_path, [note(1), note(2)])
+    status = await apply(plan, target)
+    assert status.counts["applied"] == 2
+    by_us = [r for r in target.rows["TicketNotes"].values() if r["creatorResourceID"] != OTHERS]
+    assert {r["id"] for r in by_us} == {fate.id for fate in plan.fates()}
+
+
+async def test_an_identical_record_of_others_holds_the_row_where_no_creator_tells(tmp_path: Path) -> None:
+    """Two records for one row: nobody guesses, and from then on nothing is concluded from absence."""
+    target = MemoryTarget(entities=ENTITIES, per_entity=1)
+
+    def twice(commit: Commit) -> int:
+        target.load("BillingCodes", {"name": "x", "billingCodeType": 2})
+        commit()
+        raise LOST
+
+    target.script("create", [None, twice])
+    plan = plan_of(tmp_path, [item(1, "first"), item(2)])
+    status = await apply(plan, target)
+    assert status.counts["held"] == 1
+    assert "1001, 1002" in reasons(plan)
+    assert "BillingCodes" in reasons(plan)
+
+
+@pytest.mark.parametrize(
+    "stored", ["A long title that the server cuts", "a  LONG title, that the server cuts off"]
+)
+async def test_a_record_that_is_nearly_ours_holds_the_row(tmp_path: Path, stored: str) -> None:
+    """The server may have changed the text: sending it again might make a second one."""
+    target = MemoryTarget(entities=ENTITIES, per_entity=1)
+
+    def changed(commit: Commit) -> int:
+        target.load("BillingCodes", {"name": stored, "billingCodeType": 2})
+        raise LOST
+
+    target.script("create", [None, changed])
+    plan = plan_of(tmp_path, [item(1, "first"), item(2, "A long title that the server cuts off")])
+    await apply(plan, target)
+    assert "nearly it" in reasons(plan)
+    assert "name" in reasons(plan)
+    assert len(target.rows["BillingCodes"]) == 2
+
+
+async def test_what_the_server_always_alters_is_learned_and_explained(tmp_path: Path) -> None:
+    """It stores every name in capitals: our own records tell, and the lost one is found all the same."""
+
+    class Capitals(MemoryTarget):
+        @staticmethod
+        def _stored(shape: Entity, values: Any, *, is_create: bool) -> Any:
+            stored = MemoryTarget._stored(shape, values, is_create=is_create)
+            return {**stored, "name": str(stored["name"]).upper()}
+
+    target = Capitals(entities=ENTITIES, per_entity=1, failures={"create": [None, None, LANDED]})
+    plan = plan_of(tmp_path, [item(n, f"name {n}") for n in range(1, 6)])
+    status = await apply(plan, target)
+    assert status.counts["applied"] == 5
+    assert len(target.rows["BillingCodes"]) == 5
+
+
+async def test_an_entity_that_cannot_be_read_is_written_one_at_a_time_and_held(tmp_path: Path) -> None:
+    """Nothing can ever tell: one row at most is lost to a person, and the others go on."""
+    hidden = Entity(
+        name="BillingCodes", singular="BillingCode", can={"create": "root"}, is_queryable=False,
+        fields=BILLING.fields,
+    )  # fmt: skip
+    target = MemoryTarget(
+        entities={"BillingCodes": hidden}, per_entity=3, failures={"create": [None, LANDED]}
+    )
+    plan = plan_of(tmp_path, [item(n) for n in range(1, 6)])
+    status = await apply(plan, target)
+    assert status.counts["applied"] == 4
+    assert status.counts["held"] == 1
+    assert target.max_in_flight["BillingCodes"] == 1
+    assert "cannot be read" in reasons(plan)
+
+
+async def test_a_request_that_lands_too_late_is_seen_and_ends_all_conclusions(tmp_path: Path) -> None:
+    """It landed after `settle_s`, when its row had been made again: the row is held with both ids."""
+
+    class LandsLate(MemoryTarget):
+        """The request for t2 is carried out when it is sent for the second time."""
+
+        async def create(self, entity: str, values: Any, **more: Any) -> int:
+            if values["title"] == "t2" and not self.late:
+                self.script("create", [self.landing_late(LOST)])
+            elif values["title"] == "t2":
+                self.land()
+            return await super().create(entity, values, **more)
+
+    target = LandsLate(per_entity=1)
+    plan = plan_of(tmp_path, [note(n, f"t{n}") for n in range(1, 6)])
+    status = await apply(plan, target)
+    assert status.counts["held"] == 1
+    assert status.counts["applied"] == 4
+    assert "both its records" in reasons(plan)
+
+
+async def test_ids_that_do_not_rise_hold_what_is_lost(tmp_path: Path) -> None:
+    """A floor says nothing where ids fall: found or not, nothing is concluded."""
+    target = MemoryTarget(entities=ENTITIES, per_entity=1)
+
+    def below(commit: Commit) -> int:
+        number = commit()
+        target.rows["BillingCodes"][7] = {**target.rows["BillingCodes"].pop(number), "id": 7}
+        return 7
+
+    target.script("create", [None, below, LANDED, LOST])
+    plan = plan_of(tmp_path, [item(n, f"n{n}") for n in range(1, 6)])
+    status = await apply(plan, target)
+    assert status.counts["held"] == 2
+    assert "do not rise" in reasons(plan) or "been there before" in reasons(plan)
+    assert len(target.rows["BillingCodes"]) == 4
+
+
+@pytest.mark.parametrize("landed", [0, 1, 2, 3])
+async def test_a_killed_run_is_settled_with_two_reads(tmp_path: Path, landed: int) -> None:
+    """Intents without outcomes, some carried out: two reads tell, however many rows the job has."""
+    target = MemoryTarget(settle_s=0.05)
+    plan = plan_of(tmp_path, [note(n) for n in range(1, 9)])
+    journal = Journal.open(plan.path)
+    first = await target.create("TicketNotes", {"title": "same", **NOTE},
+                                parent=5)  # fmt: skip
+    await journal.intent(1, floors={1: 0})
+    journal.note(Entry(kind=Kind.APPLIED, n=1, id=first))
+    await journal.intent([2, 3, 4], floors=dict.fromkeys([2, 3, 4], first))
+    for _ in range(landed):
+        await target.create("TicketNotes", {"title": "same", **NOTE},
+                            parent=5)  # fmt: skip
+    await journal.close(calls_read=0, calls_write=0, elapsed_s=0.0, waiting=None)
+    target.calls = CallCount()
+    status = await apply(plan, target)
+    assert status.counts["applied"] == 8
+    assert len(target.rows["TicketNotes"]) == 8
+    assert target.calls.read <= (2 if landed == 3 else 4)
+
+
+async def test_an_unknown_refusal_without_a_key_is_looked_up_too(tmp_path: Path) -> None:
+    """Stored: applied. Not stored: rejected with the target's text."""
+    unknown = RejectedError("strange", known=False)
+    target = MemoryTarget(failures={"create": [committing(unknown), unknown]}, settle_s=60)
+    plan = plan_of(tmp_path, [note(1, "a"), note(2, "b")])
+    await apply(plan, target)
+    assert [(fate.state.value, fate.reason) for fate in plan.fates()] == [
+        ("applied", None),
+        ("rejected", "strange"),
+    ]
+
+
+async def test_a_row_is_found_by_its_marker(tmp_path: Path) -> None:
+    """The mark is unique, so one look tells, whatever else the server made of the record."""
+    target = MemoryTarget(entities=ENTITIES, failures={"create": [LANDED, LOST]})
+    plan = plan_of(tmp_path, [item(n, f"bulkops-1-{n}", marker="name") for n in range(1, 5)])
+    status = await apply(plan, target)
+    assert status.counts["applied"] == 4
+    assert len(target.rows["BillingCodes"]) == 4
