@@ -17,7 +17,7 @@ from typing import TypedDict
 
 import anyio
 
-from bulkops.applier.batch import Batches
+from bulkops.applier.batch import Batches, OnDrift
 from bulkops.applier.feed import Feed
 from bulkops.applier.lane import Work
 from bulkops.applier.sender import Quota, Sender
@@ -44,6 +44,7 @@ async def apply_plan(
     allow: Mapping[str, int] | None = None,
     stop_after: int | None = None,
     max_calls: int | None = None,
+    on_drift: OnDrift = OnDrift.HOLD,
     stop: Stop | None = None,
     watch: Watch | None = None,
     rng: random.Random | None = None,
@@ -51,7 +52,8 @@ async def apply_plan(
     """Applies `plan`, or goes on with it.
 
     `allow` releases safety limits (`{"update": 412}`); `stop_after` is the number of writes to send,
-    `max_calls` the number of calls to make in this run. `watch` is called about four times a second.
+    `max_calls` the number of calls to make in this run; `on_drift` says what becomes of records that somebody
+    changed since the plan was made. `watch` is called about four times a second.
     Raises PlanError and TenantError before the first write, LimitError where a limit stands in the way,
     JournalError when outcomes can no longer be written down. A dead network, refused credentials and the
     like end the run in good order: `waiting` of the status says so.
@@ -74,6 +76,7 @@ async def apply_plan(
             target,
             used,
             quota=Quota(writes_left=stop_after, calls=max_calls, reads_before=used.reads_before),
+            on_drift=on_drift,
             stop=stop,
             rng=rng or random.Random(),
         )
@@ -127,6 +130,7 @@ class _Run:
         used: Used,
         *,
         quota: Quota,
+        on_drift: OnDrift,
         stop: Stop,
         rng: random.Random,
     ) -> None:
@@ -143,6 +147,7 @@ class _Run:
         self._feed = Feed(plan, journal, give=self._hand_over, fall=self._note)
         self._breaker = Breaker()
         self._knowledge = Knowledge(plan, journal, target, self._resolved)
+        looker = Looker(target, self._knowledge, self._flying)
         self._sender = Sender(
             journal=journal,
             target=target,
@@ -151,12 +156,12 @@ class _Run:
             rng=rng,
             breaker=self._breaker,
             knowledge=self._knowledge,
-            batches=Batches(plan, journal, target, self._knowledge),
+            looker=looker,
+            batches=Batches(plan, journal, target, self._knowledge, on_drift),
             conclude=self._conclude,
             doubt=self._doubt,
             tried=self._check_end,
         )
-        looker = Looker(target, self._knowledge, self._sender.creates_in_flight)
         self._doubts = Doubts(
             looker, self._knowledge, self._breaker, self._judge, self._overturn, settle_s=target.settle_s
         )
@@ -273,6 +278,12 @@ class _Run:
             self._conclude(work, Kind.REJECTED, reason=doubt.refusal)
         else:  # it never happened and never will: from the start
             self._send_again(work, verdict.left)
+
+    def _flying(self, entity: str) -> list[Change]:
+        """Creates of the entity that left and of which nothing is known."""
+        doubted = [work.change for work in self._in_doubt.values()]
+        changes = [*self._sender.in_flight(), *doubted]
+        return [change for change in changes if change.entity == entity and change.action is Action.CREATE]
 
     def _learn_created(self, work: Work, id: int | None) -> None:
         if work.change.action is Action.CREATE and id is not None:

@@ -1,7 +1,8 @@
-"""Reads the target for a batch of creates just before they are sent: what appeared since the plan is caught.
+"""Reads the target for a batch of changes just before they are sent: what others did since is caught.
 
-A batch is up to 500 neighbours in the plan, so that a key costs a five-hundredth of a call, in whatever order
-its rows come to be sent.
+A create whose key is in use by now is held; so is an update or a delete of a record that somebody changed,
+with the field, the values and, where the record says it, who. A batch is up to 500 neighbours of a step, so
+that a row costs a five-hundredth of a call, in whatever order the rows come to be sent.
 """
 
 from __future__ import annotations
@@ -10,89 +11,163 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
+from bulkops.applier.drift import WHO, drifted
 from bulkops.change import Action, Change
-from bulkops.journal import Journal
+from bulkops.journal import Journal, Kind
 from bulkops.plan import Plan
 from bulkops.plan.encoding import change_from_json
 from bulkops.plan.seal import CHUNK
 from bulkops.record import Created
 from bulkops.references import can_be_asked_for, find_by_key, key_of
+from bulkops.schema import Entity
 from bulkops.settle.knowledge import Knowledge
 from bulkops.settle.verdict import listed
-from bulkops.targets.base import Target
+from bulkops.targets.base import RecordData, Target
 
-SIZE = 500  # what one query can ask for; a chunk of the plan holds a whole number of batches
+SIZE = 500  # what one query can ask for
 FRESH_S = 600.0  # after which what was read is too old to write by
 KEPT = 64  # batches that are remembered: rows of an old one may still wait for their parents
+
+
+class OnDrift(StrEnum):
+    """What to do about a record that somebody changed since the plan."""
+
+    HOLD = "hold"
+    OVERWRITE = "overwrite"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Why a change is not sent: held with a reason, or unchanged since it is so already."""
+
+    kind: Kind
+    reason: str | None = None
+    is_drift: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
     read_at: float
-    taken: dict[int, list[int]]  # a change, and the records that have its key
+    found: dict[int, Finding]
 
 
 class Batches:
     """Of one run."""
 
-    def __init__(self, plan: Plan, journal: Journal, target: Target, knowledge: Knowledge) -> None:
+    def __init__(
+        self, plan: Plan, journal: Journal, target: Target, knowledge: Knowledge, on_drift: OnDrift
+    ) -> None:
         self._plan = plan
         self._journal = journal
         self._target = target
         self._knowledge = knowledge
+        self.on_drift = on_drift
         self._batches: OrderedDict[int, _Batch] = OrderedDict()
 
-    async def taken(self, changes: Sequence[Change]) -> dict[int, str]:
-        """Why these must not be sent, by number: their key is in use by now. Raises what reads raise."""
-        told: dict[int, str] = {}
+    async def findings(self, changes: Sequence[Change]) -> dict[int, Finding]:
+        """Why some of these must not be sent, by number. Raises what the target's reads raise."""
+        told: dict[int, Finding] = {}
         for change in changes:
-            if change.action is not Action.CREATE or not change.key:
-                continue
-            batch = await self._batch((change.n - 1) // SIZE)
-            if ids := batch.taken.get(change.n):
-                told[change.n] = (
-                    f"{change.entity} {listed(ids)} has its key by now: it was made since the plan was. "
-                    f"Plan the row again"
-                )
+            if self._is_read(change):
+                batch = await self._batch(change.n)
+                if found := batch.found.get(change.n):
+                    told[change.n] = found
         return told
 
-    async def _batch(self, number: int) -> _Batch:
-        batch = self._batches.get(number)
+    def _is_read(self, change: Change) -> bool:
+        """Whether something may have happened to it that a read would tell."""
+        if change.action is Action.CREATE:
+            return bool(change.key)
+        return bool(change.fields) and self.on_drift is not OnDrift.OVERWRITE
+
+    async def _batch(self, n: int) -> _Batch:
+        first, last = self._span(n)
+        batch = self._batches.get(first)
         if batch is None or batch.read_at < time.monotonic() - FRESH_S:
-            batch = self._batches[number] = await self._read(number)
+            batch = self._batches[first] = await self._read(first, last)
             while len(self._batches) > KEPT:
                 self._batches.popitem(last=False)
         return batch
 
-    async def _read(self, number: int) -> _Batch:
+    def _span(self, n: int) -> tuple[int, int]:
+        """The batch of a change: of its own step only, since a later step is read when its turn has come."""
+        first, last = self._knowledge.step_of(n)
+        begin = first + (n - first) // SIZE * SIZE
+        return begin, min(begin + SIZE - 1, last)
+
+    async def _read(self, first: int, last: int) -> _Batch:
         read_at = time.monotonic()
-        groups: dict[tuple[str, tuple[str, ...]], list[Change]] = defaultdict(list)
-        for change in self._asked(number):
-            groups[change.entity, tuple(change.key)].append(change)
-        taken: dict[int, list[int]] = {}
+        groups: dict[tuple[str, tuple[str, ...] | None], list[Change]] = defaultdict(list)
+        for change in self._open(first, last):
+            key = tuple(change.key) if change.action is Action.CREATE else None
+            groups[change.entity, key].append(change)
+        found: dict[int, Finding] = {}
         for (entity, names), changes in groups.items():
             shape = (await self._knowledge.of(entity)).shape
-            keys = {c.n: tuple(c.key.values()) for c in changes if can_be_asked_for(shape, c.key)}
-            found = await find_by_key(self._target, shape, names, list(keys.values())) if keys else {}
-            for n, key in keys.items():
-                if records := found.get(key_of(key)):
-                    taken[n] = sorted(int(record["id"] or 0) for record in records)
-        return _Batch(read_at=read_at, taken=taken)
+            if not shape.is_queryable:
+                continue
+            if names is not None:
+                found |= await self._keys_in_use(shape, names, changes)
+            else:
+                found |= await self._drifts(shape, changes)
+        return _Batch(read_at=read_at, found=found)
 
-    def _asked(self, number: int) -> Iterator[Change]:
-        """The creates of the batch that may still be sent and whose key others can have made."""
-        first = number * SIZE + 1
-        chunk, skipped = divmod(first - 1, CHUNK)
-        texts = self._plan.stored(chunk)[skipped : skipped + SIZE]
-        for n, text in enumerate(texts, first):
+    def _open(self, first: int, last: int) -> Iterator[Change]:
+        """The changes of the batch that may still be sent and that a read tells something of."""
+        for n, text in self._stored(first, last):
             if self._journal.is_settled(n) or self._journal.is_in_doubt(n):
                 continue
             change = change_from_json(n, text)
-            if change.action is Action.CREATE and change.key and not _is_new(change):
+            if change.action.is_write and self._is_read(change) and not _is_new(change):
                 yield change
+
+    def _stored(self, first: int, last: int) -> Iterator[tuple[int, str]]:
+        for chunk in range((first - 1) // CHUNK, (last - 1) // CHUNK + 1):
+            for n, text in enumerate(self._plan.stored(chunk), chunk * CHUNK + 1):
+                if first <= n <= last:
+                    yield n, text
+
+    async def _keys_in_use(
+        self, shape: Entity, names: tuple[str, ...], changes: Sequence[Change]
+    ) -> dict[int, Finding]:
+        keys = {c.n: tuple(c.key.values()) for c in changes if can_be_asked_for(shape, c.key)}
+        records = await find_by_key(self._target, shape, names, list(keys.values())) if keys else {}
+        found: dict[int, Finding] = {}
+        for n, key in keys.items():
+            if ids := sorted(int(record["id"] or 0) for record in records.get(key_of(key), ())):
+                reason = (
+                    f"{shape.name} {listed(ids)} has its key by now: it was made since the plan was. "
+                    f"Plan the row again"
+                )
+                found[n] = Finding(kind=Kind.HELD, reason=reason)
+        return found
+
+    async def _drifts(self, shape: Entity, changes: Sequence[Change]) -> dict[int, Finding]:
+        names = {name for change in changes for name in change.fields}
+        fields = [field.name for name in sorted(names) if (field := shape.find(name)) and field.is_queryable]
+        who = [name for name in WHO if shape.find(name) is not None]
+        ids = [change.id for change in changes if change.id is not None]
+        current: dict[int, RecordData] = {}
+        where = {"op": "in", "field": "id", "value": ids}
+        async for record in self._target.read(shape.name, where, fields=["id", *fields, *who]):
+            current[int(record["id"] or 0)] = record
+        found: dict[int, Finding] = {}
+        for change in changes:
+            record_now = current.get(change.id or 0)
+            if record_now is not None and (finding := self._finding(shape, change, record_now)):
+                found[change.n] = finding
+        return found
+
+    def _finding(self, shape: Entity, change: Change, record: RecordData) -> Finding | None:
+        seen = drifted(shape, change, record)
+        if seen.texts:
+            return Finding(kind=Kind.HELD, reason=seen.sentence(), is_drift=True)
+        return Finding(kind=Kind.UNCHANGED) if seen.is_done else None
 
 
 def _is_new(change: Change) -> bool:
-    """Whether its key holds a record that the plan itself creates."""
+    """Whether its key holds a record that the plan itself creates: nobody else can have made it."""
     return any(isinstance(value, Created) for value in change.key.values())

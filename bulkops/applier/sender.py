@@ -15,7 +15,7 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from bulkops.applier.batch import Batches
+from bulkops.applier.batch import Batches, Finding, OnDrift
 from bulkops.applier.lane import Lane, Work
 from bulkops.breaker import Breaker
 from bulkops.change import Action, Change
@@ -98,6 +98,7 @@ class Sender:
         rng: random.Random,
         breaker: Breaker,
         knowledge: Knowledge,
+        looker: Looker,
         batches: Batches,
         conclude: Conclude,
         doubt: Callable[[Work, str | None], None],
@@ -113,7 +114,7 @@ class Sender:
         self._tried = tried
         self._breaker = breaker
         self._knowledge = knowledge
-        self._looker = Looker(target, knowledge, self.creates_in_flight)
+        self._looker = looker
         self._batches = batches
         self._budget = RetryBudget()
         self._lanes: dict[str, Lane] = {}
@@ -136,11 +137,9 @@ class Sender:
         """Nothing is in flight."""
         return not any(lane.in_flight for lane in self._lanes.values())
 
-    def creates_in_flight(self, entity: str) -> list[Change]:
-        """Creates of the entity that left and have no answer yet."""
-        lane = self._lanes.get(entity)
-        changes = [work.change for work in lane.flying] if lane else []
-        return [change for change in changes if change.action is Action.CREATE]
+    def in_flight(self) -> list[Change]:
+        """Changes whose requests left and have no answer yet."""
+        return [work.change for lane in self._lanes.values() for work in lane.flying]
 
     def stuck(self) -> tuple[int, str] | None:
         """How many writes wait for a lane that is closed, and why it is; None where none does."""
@@ -228,16 +227,22 @@ class Sender:
         return not known.shape.is_queryable or (_is_nameless(change) and known.highest is None)
 
     async def _read_for(self, lane: Lane, works: list[Work]) -> list[Work]:
-        """Those of `works` that may be armed: with their floors; not those whose key is in use by now."""
-        taken = await self._batches.taken([work.change for work in works])
+        """Those of `works` that may be armed: with their floors; not those of which a read says otherwise."""
+        found = await self._batches.findings([work.change for work in works if not work.is_again])
         for work in works:
             if work.change.action is Action.CREATE and not work.is_again:
                 work.floor = await self._floor(lane, work)
+        if drift := next((one for one in found.values() if one.is_drift), None):
+            self._on_drift(drift)
         for work in works:
-            if (reason := taken.get(work.change.n)) is not None:
+            if (finding := found.get(work.change.n)) is not None and not self._is_shut(lane):
                 lane.wake_armer.set()  # there is room for others
-                self._conclude(work, Kind.HELD, reason=reason)
-        return [work for work in works if work.change.n not in taken]
+                self._conclude(work, finding.kind, record_id=work.change.id, reason=finding.reason)
+        return [work for work in works if work.change.n not in found]
+
+    def _on_drift(self, drift: Finding) -> None:
+        if self._batches.on_drift is OnDrift.STOP:
+            self._stop(f"a record was changed since the plan was made (--on-drift stop): {drift.reason}")
 
     async def _floor(self, lane: Lane, work: Work) -> int | None:
         known = await self._knowledge.of(lane.entity)

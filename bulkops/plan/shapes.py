@@ -11,7 +11,8 @@ from typing import Any
 
 from bulkops.schema import Entity, Field, FieldType, Parent
 
-_TRUTHS = ("is_date_only", "is_rich_text", "is_path_only")
+_TRUTHS = ("is_date_only", "is_rich_text", "is_path_only", "is_read_only")
+_WHO = ("lastActivityResourceID", "lastModifiedByResourceID", "lastActivityBy", "lastModifiedBy")
 
 
 def facts_of(entity: Entity, names: Iterable[str]) -> dict[str, Any]:
@@ -45,8 +46,8 @@ def entity_of(name: str, facts: Mapping[str, Any]) -> Entity:
 
 
 def _always(entity: Entity) -> list[str]:
-    creator = entity.creator_field()
-    return ["id", *([creator.name] if creator else []), *([entity.parent.field] if entity.parent else [])]
+    creator, parent = entity.creator_field(), entity.parent
+    return ["id", *_WHO, *([creator.name] if creator else []), *([parent.field] if parent else [])]
 
 
 def _field_facts(field: Field) -> dict[str, Any]:

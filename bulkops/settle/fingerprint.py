@@ -83,8 +83,8 @@ def verdicts(
 ) -> dict[int, Verdict]:
     """What became of each, by its number.
 
-    `records` are what `query` found; `ours` the ids that are other rows' records; `flying` the creates of the
-    entity that may be in flight while this is asked.
+    `records` are what `query` found; `ours` the ids that are other rows' records; `flying` the other creates of
+    the entity that may have made some of them.
     """
     free = [record for record in records if int(record["id"] or 0) not in ours]
     groups: dict[Hashable, list[Doubt]] = defaultdict(list)

@@ -6,9 +6,11 @@ absence and likeness are judged: once one of them is seen broken, `broken` says 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from bulkops.change import Change, equal
 from bulkops.journal import Journal, Kind
@@ -69,6 +71,8 @@ class Knowledge:
         self._target = target
         self._resolved = resolved
         self._known: dict[str, Known] = {}
+        rows = [step.rows for step in plan.header.steps if step.rows]
+        self._firsts = [1, *(1 + before for before in accumulate(rows[:-1]))]
 
     async def of(self, entity: str) -> Known:
         """What is known of the entity; the shape as the plan keeps it, else asked for."""
@@ -103,6 +107,12 @@ class Knowledge:
             if step.entity == entity:
                 yield first, first + step.rows - 1
             first += step.rows
+
+    def step_of(self, n: int) -> tuple[int, int]:
+        """First and last change of the step of change `n`."""
+        place = bisect_right(self._firsts, n) - 1
+        end = self._firsts[place + 1] - 1 if place + 1 < len(self._firsts) else self._plan.total
+        return self._firsts[place], end
 
     # --- while writes are answered ---
 

@@ -22,7 +22,7 @@ MOST = 5_000  # records that are compared with what was sent; an entity with mor
 
 
 class Looker:
-    """Of one run. `flying` gives the creates of an entity that may be in flight."""
+    """Of one run. `flying` gives the creates of an entity that left and of which nothing is known."""
 
     def __init__(
         self, target: Target, knowledge: Knowledge, flying: Callable[[str], Sequence[Change]]
@@ -91,7 +91,6 @@ class Looker:
     async def _by_fingerprint(self, known: Known, doubts: Sequence[Doubt]) -> dict[int, Verdict]:
         fields = fingerprint.read_fields(known.shape, [doubt.change for doubt in doubts])
         creator = [known.creator_field] if known.creator_field else []
-        flying = self._flying(known.shape.name)  # before the read: what leaves later is not in it
         records: list[RecordData] = []
         where = fingerprint.query(known, doubts)
         async for record in self._target.read(known.shape.name, where, fields=["id", *fields, *creator]):
@@ -100,7 +99,10 @@ class Looker:
                 reason = f"{LOST}, and more than {MOST:,} {known.shape.name} records may be it"
                 return {doubt.n: Verdict(seen=Seen.HELD, reason=reason) for doubt in doubts}
         ids = {int(record["id"] or 0) for record in records}
-        ours = self._knowledge.ours(known.shape.name, ids, {doubt.n for doubt in doubts}) if ids else set()
+        looked_for = {doubt.n for doubt in doubts}
+        ours = self._knowledge.ours(known.shape.name, ids, looked_for) if ids else set()
+        # As of now, after the read: what was answered meanwhile is ours, what left meanwhile may be in it.
+        flying = [change for change in self._flying(known.shape.name) if change.n not in looked_for]
         return fingerprint.verdicts(known, doubts, records, ours=ours, flying=flying)
 
     async def twins(self, doubts: Sequence[Doubt], *, is_quiet: bool) -> dict[int, list[int]]:
