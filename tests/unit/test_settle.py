@@ -82,7 +82,8 @@ def plan_of(folder: Path, changes: Iterable[Change]) -> Plan:
     )  # fmt: skip
     header = Header(
         job="j", tenant="acme", database="1", url="u", reason="", created="2026-01-01T00:00:00+00:00",
-        version="0", steps=(step,), counts={"create": len(changes)}, calls_read=0, calls_write=len(changes),
+        version="0", steps=(step,), counts={action.value: sum(c.action is action for c in changes) for action in Action},
+        calls_read=0, calls_write=len(changes),
         estimate_s={},
     )  # fmt: skip
     with PlanWriter(folder / "x.plan") as writer:
@@ -305,3 +306,45 @@ async def test_a_row_is_found_by_its_marker(tmp_path: Path) -> None:
     status = await apply(plan, target)
     assert status.counts["applied"] == 4
     assert len(target.rows["BillingCodes"]) == 4
+
+
+def _update(n: int, fields: dict[str, tuple[Any, Any]]) -> Change:
+    diffs = {name: FieldDiff(before=before, after=after) for name, (before, after) in fields.items()}
+    return Change(
+        n=n, step="only", entity="TicketNotes", action=Action.UPDATE, id=3, parent=5, line=2, file="x.csv",
+        fields=diffs,
+    )  # fmt: skip
+
+
+async def test_an_update_in_doubt_sends_only_what_still_differs(tmp_path: Path) -> None:
+    """It is read first; what holds the wanted value by then is not sent again."""
+    target = MemoryTarget()
+
+    def half(commit: Commit) -> int:
+        target.rows["TicketNotes"][3]["title"] = "new"  # somebody made the same change
+        raise LOST
+
+    target.load("TicketNotes", {"id": 3, "title": "old", "description": "old", "ticketID": 5})
+    target.script("update", [half])
+    plan = plan_of(tmp_path, [_update(1, {"title": ("old", "new"), "description": ("old", "new")})])
+    assert (await apply(plan, target)).counts["applied"] == 1
+    assert [write.values for write in target.writes] == [
+        {"title": "new", "description": "new"},
+        {"description": "new"},
+    ]
+
+
+async def test_an_update_in_doubt_that_others_changed_is_held(tmp_path: Path) -> None:
+    """Neither what it was nor what was sent: it is not overwritten, and its value is told."""
+    target = MemoryTarget()
+
+    def theirs(commit: Commit) -> int:
+        target.rows["TicketNotes"][3]["title"] = "theirs"
+        raise LOST
+
+    target.load("TicketNotes", {"id": 3, "title": "old", "ticketID": 5})
+    target.script("update", [theirs])
+    plan = plan_of(tmp_path, [_update(1, {"title": ("old", "new")})])
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert "title is 'theirs' now" in reasons(plan)
+    assert len(target.writes) == 1
