@@ -80,9 +80,10 @@ def plan_of(folder: Path, changes: Iterable[Change]) -> Plan:
         name="only", entity=changes[0].entity, action="create", match=(), file="x.csv", columns=("A",),
         read=len(changes), dropped=0, rows=len(changes),
     )  # fmt: skip
+    counts = {action.value: sum(change.action is action for change in changes) for action in Action}
     header = Header(
         job="j", tenant="acme", database="1", url="u", reason="", created="2026-01-01T00:00:00+00:00",
-        version="0", steps=(step,), counts={action.value: sum(c.action is action for c in changes) for action in Action},
+        version="0", steps=(step,), counts=counts,
         calls_read=0, calls_write=len(changes),
         estimate_s={},
     )  # fmt: skip
