@@ -63,6 +63,18 @@ class Simulator:
     def load(self, entity: str, *items: Mapping[str, Any]) -> list[int]:
         return list(self.call(f"rows/{entity}", {"items": items})["ids"])
 
+    def staff(self, *people: Mapping[str, Any]) -> list[int]:
+        """Loads people who may be assigned to tasks and tickets as Engineer; returns their ids."""
+        some = next(row for row in self.rows("Resources") if row["firstName"] == "Daniel")
+        like = {key: value for key, value in some.items() if key != "id"}
+        ids = self.load("Resources", *({**like, **person} for person in people))
+        role = next(row["id"] for row in self.rows("Roles") if row["name"] == "Engineer")
+        place = self.rows("Departments")[0]["id"]
+        pairs = [{"resourceID": person, "roleID": role, "isActive": True} for person in ids]
+        self.load("ResourceRoleDepartments", *({**pair, "departmentID": place} for pair in pairs))
+        self.load("ResourceRoles", *({**pair, "queueID": 29683354} for pair in pairs))
+        return ids
+
     def faults(self, *faults: Mapping[str, Any]) -> None:
         self.call("faults", {"faults": faults})
 
@@ -285,6 +297,35 @@ class Desk:
         assert "Traceback" not in ran.err and "bug" not in ran.err, ran.err
         assert 0 < len(ran.err.splitlines()) <= 4, ran.err
         return ran.err
+
+    def migrate(self, job: str, *, create: int, rejected: int = 0) -> None:
+        """Plans, applies, plans again: all of it is made, and then nothing is left to do."""
+        nothing = {"create": 0, "update": 0, "delete": 0, "unchanged": 0, "rejected": rejected}
+        assert self.plan(job)["counts"] == {**nothing, "create": create}
+        plan = Path(job).with_suffix(".plan").name
+        done = self.apply(plan, code=4 if rejected else 0)["counts"]
+        assert done == {"applied": create, "unchanged": 0, "rejected": rejected, "held": 0, "pending": 0}
+        assert self.plan(job)["counts"] == {**nothing, "unchanged": create}
+
+    def made(self, entity: str, key: str, wanted: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The records with these keys. Fails where one is missing, or there twice."""
+        keys = set(wanted)
+        rows = [row for row in self.simulator.rows(entity) if row.get(key) in keys]
+        found = {row[key]: row for row in rows}
+        assert len(rows) == len(found) == len(keys)
+        return found
+
+    @staticmethod
+    def ignoring(columns: Iterable[str], *used: str) -> str:
+        """The `ignore` list of a step that uses these columns only; JSON is YAML."""
+        return json.dumps([name for name in columns if name not in used], ensure_ascii=False)
+
+    @staticmethod
+    def differences(row: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """The fields that are not as expected; `udf:Name` is a user-defined one."""
+        udfs = {f"udf:{item['name']}": item["value"] for item in row.get("userDefinedFields") or ()}
+        held = {**row, **udfs}
+        return {name: (held.get(name), value) for name, value in expected.items() if held.get(name) != value}
 
     def results(self, plan: str) -> dict[str, list[dict[str, str]]]:
         """The five result files of a plan with one step, by state."""
