@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from bulkops.change import Change
-from bulkops.plan.encoding import change_from_json, change_to_json, dump, load
+from bulkops.plan.encoding import cells_from_json, cells_to_json, change_from_json, change_to_json
 from bulkops.planner.draft import Draft, draft_from_json, draft_to_json
 from bulkops.planner.kinship import Kinship, cycle_text
 from bulkops.planner.links import Links
@@ -35,11 +35,11 @@ class Kin:
         self._order.ask([((d.n, d.row.line), d.record) for d in drafts if d.record])
         self._file.executemany(
             "INSERT INTO kin (n, line, cells, draft) VALUES (?, ?, ?, ?)",
-            [(d.n, d.row.line, dump(d.row.cells), draft_to_json(d)) for d in drafts],
+            [(d.n, d.row.line, cells_to_json(d.row.cells), draft_to_json(d)) for d in drafts],
         )
         self._file.executemany(
             "INSERT INTO kin (n, line, cells, change) VALUES (?, ?, ?, ?)",
-            [(c.n, row.line, dump(row.cells), change_to_json(c)) for row, c in done],
+            [(c.n, row.line, cells_to_json(row.cells), change_to_json(c)) for row, c in done],
         )
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Kin:
         line, cells, text = self._file.execute(
             "SELECT line, cells, draft FROM kin WHERE n = ?", (n,)
         ).fetchone()
-        return draft_from_json(n, Row(cells=tuple(load(cells)), line=line), text)
+        return draft_from_json(n, Row(cells=cells_from_json(cells), line=line), text)
 
     def settle(self, changes: Sequence[Change]) -> None:
         """These rows are done."""
@@ -72,4 +72,4 @@ class Kin:
     def planned(self) -> Iterator[tuple[Row, Change]]:
         """Every row with its change, in the order of the file. To be asked when none is open."""
         for n, line, cells, text in self._file.execute("SELECT n, line, cells, change FROM kin ORDER BY n"):
-            yield Row(cells=tuple(load(cells)), line=line), change_from_json(n, text)
+            yield Row(cells=cells_from_json(cells), line=line), change_from_json(n, text)

@@ -1,17 +1,19 @@
 """What `from` finds: what became of the row that a source text names, in a step that was planned before.
 
+Where no row has the text and the step was fed back, what the target has (`earlier`) stands beside the rows.
 Texts are compared trimmed and without case, nothing else is guessed: 7 is not 007. Memory stays flat.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from bulkops.change import Action, Change, folded
+from bulkops.job.model import StepAction
 from bulkops.planner.collision import row_text
 from bulkops.planner.precheck import ReadyStep
 from bulkops.record import Created, FromStep, Record, Row, RowError
@@ -22,7 +24,7 @@ LONGEST_REASON = 300  # characters of the reason that rows inherit from one they
 _TABLE = """CREATE TABLE links (
     key BLOB PRIMARY KEY, n INTEGER NOT NULL, line INTEGER, id INTEGER, state INTEGER NOT NULL, reason TEXT
 ) WITHOUT ROWID"""
-_OPEN, _REJECTED, _UNCHANGED, _WRITTEN = range(4)  # the states of a link
+_OPEN, _REJECTED, _UNCHANGED, _WRITTEN, _ABSENT = range(5)  # the states of a link
 # A key belongs to the first row that has it; but where that one is rejected, to the next one that is not.
 _PUT = f"""INSERT INTO links VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
     n = excluded.n, line = excluded.line, id = excluded.id, state = excluded.state, reason = excluded.reason
@@ -32,7 +34,7 @@ _PUT = f"""INSERT INTO links VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDA
 class _Found(NamedTuple):
     """A row that a text names. `id` is its record's, where there was one."""
 
-    n: int
+    n: int  # 0: no row, but a record of the target, or none
     line: int | None
     id: int | None
     state: int
@@ -54,9 +56,10 @@ class Linked:
 class Links:
     """The rows of the steps that a `from` names, by the digest of the texts they are known by."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: Iterable[ReadyStep]) -> None:
         self.file: sqlite3.Connection = open_scratch(_TABLE)
-        self._steps: dict[str, ReadyStep] = {}
+        self._steps = {ready.step.name: ready for ready in steps if ready.key_cells}
+        self._fed_back = {name for name, ready in self._steps.items() if ready.is_fed_back}
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +79,6 @@ class Links:
 
     def _put(self, ready: ReadyStep, rows: Iterable[tuple[Row, _Found]]) -> None:
         if ready.key_cells:
-            self._steps[ready.step.name] = ready
             self.file.executemany(_PUT, self._entries(ready, rows))
 
     @staticmethod
@@ -88,9 +90,29 @@ class Links:
             if all(texts):
                 yield key_digest(ready.step.name, texts), *found
 
-    def resolve(self, records: Sequence[Record], *, later: str = "") -> list[Linked]:
-        """What each record refers to, in the order of `records`. References to the step `later` are left."""
-        asked = [{n: ref for n, ref in references(record) if ref.step != later} for record in records]
+    def note_found(self, ref: FromStep, id: int) -> None:
+        """No row has this key; a record of the target has."""
+        self.file.execute(_PUT, (key_digest(ref.step, ref.key), 0, None, id, _UNCHANGED, None))
+
+    def note_absent(self, ref: FromStep, reason: str) -> None:
+        """No row has this key, and no one record either."""
+        self.file.execute(_PUT, (key_digest(ref.step, ref.key), 0, None, None, _ABSENT, reason))
+
+    def unknown(
+        self, records: Iterable[Record], *, later: Collection[str] = ()
+    ) -> list[tuple[ReadyStep, list[FromStep]]]:
+        """The keys that no row has, of steps that were fed back; each once. None of the steps `later`."""
+        asked: dict[str, dict[bytes, FromStep]] = {}
+        wanted = self._fed_back.difference(later)
+        for record in records if wanted else ():
+            for _, ref in references(record):
+                if ref.step in wanted and self._find(ref) is None:
+                    asked.setdefault(ref.step, {})[key_digest(ref.step, ref.key)] = ref
+        return [(self._steps[step], list(refs.values())) for step, refs in asked.items()]
+
+    def resolve(self, records: Sequence[Record], *, later: Collection[str] = ()) -> list[Linked]:
+        """What each record refers to, in the order of `records`. References to the steps `later` are left."""
+        asked = [{n: ref for n, ref in references(record) if ref.step not in later} for record in records]
         found = {ref: self._find(ref) for refs in asked for ref in refs.values()}
         return [self._linked(refs, found) for refs in asked]
 
@@ -105,8 +127,8 @@ class Links:
         linked = Linked()
         for name, ref in refs.items():
             row = found[ref]
-            if row is None:
-                linked.errors.append(self._missing(name, ref))
+            if row is None or row.state == _ABSENT:
+                linked.errors.append(self._missing(name, ref, row.reason if row else None))
             elif row.state == _REJECTED:
                 linked.errors.append(RowError(message=self._fallen(ref, row), field=name))
             else:
@@ -115,18 +137,24 @@ class Links:
                     linked.needs[name] = row.n
         return linked
 
-    def _missing(self, name: str, ref: FromStep) -> RowError:
-        ready = self._steps.get(ref.step)
-        if ready is None:
-            message = f"the step {ref.step} has no row"
-        else:
-            columns = " and ".join(ready.source.columns[at] for at in ready.key_cells)
-            message = f"no row of the step {ref.step} ({ready.source.display}) has this {columns}"
+    def _missing(self, name: str, ref: FromStep, looked: str | None) -> RowError:
+        """`looked`: what became of looking in the target as well."""
+        ready = self._steps[ref.step]
+        columns = " and ".join(ready.source.columns[at] for at in ready.key_cells)
+        message = f"no row of the step {ref.step} ({ready.source.display}) has this {columns}"
+        message += f", and {looked}" if looked else ""
         return RowError(message=message, column=ref.column, value=" / ".join(ref.key), field=name)
 
     def _fallen(self, ref: FromStep, row: _Found) -> str:
-        place = row_text(row.n, self._steps[ref.step].source.display, row.line)
-        return f"{place}, which it needs, was rejected: {row.reason}"
+        ready = self._steps[ref.step]
+        place = row_text(row.n, ready.source.display, row.line)
+        told = f"{place}, which it needs, was rejected: {row.reason}"
+        if ready.step.action is not StepAction.CREATE or row.id is None:
+            return told
+        # The record is there: what is left over of an earlier run is the way to it.
+        if ready.is_fed_back:
+            return f"{told}; to refer to that record, take the row out of {ready.source.display}"
+        return f"{told}; to refer to that record, feed what the step left over back: --source {ref.step}=FILE"
 
 
 def references(record: Record) -> Iterator[tuple[str, FromStep]]:

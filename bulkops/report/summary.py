@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from bulkops.plan import Plan, Status
-from bulkops.render import command, duration, printable
+from bulkops.grouping import pattern
+from bulkops.plan import Plan, RowState, Status, StepInfo
+from bulkops.render import command, duration, printable, quoted
+
+IDS = 10  # that are told one by one; more are told as runs
+RUNS = 6
+MOST_KINDS = 10_000  # that are told apart
+_DONE = {"c": "created", "u": "updated", "d": "deleted"}  # by the letter of the action, where it was applied
+_WORDS = (*_DONE.values(), *(state for state in RowState if state is not RowState.APPLIED))
 
 
 def print_report(plan: Plan, now: Status, console: Console) -> None:
@@ -18,6 +29,7 @@ def print_report(plan: Plan, now: Status, console: Console) -> None:
     line = Text(f"{now.state}: ", style=f"bold {style}")
     console.print(line.append(counts_text(now.counts), style="default"))
     console.print(usage_text(now))
+    print_steps(plan, console)
     if now.counts["rejected"] or now.counts["held"]:
         print_endings(plan, ("rejected", "held"), console)
         console.print(f"All of them as files: {command('results', now.plan)} --dir DIR", markup=False)
@@ -25,6 +37,68 @@ def print_report(plan: Plan, now: Status, console: Console) -> None:
         if now.waiting:
             console.print(why_stopped(now.waiting), markup=False)
         console.print(f"Go on with: {command('apply', now.plan)}", markup=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnd:
+    """Where the rows of one step stand: `counts` by created, updated, deleted, unchanged, rejected, …"""
+
+    step: StepInfo
+    counts: Counter[str] = field(default_factory=Counter)
+    made: array[int] = field(default_factory=lambda: array("q"))  # ids of what was created
+
+    @property
+    def text(self) -> str:
+        """`Companies (companies): 2 created (ids 12, 13), 1 rejected`."""
+        parts = [f"{self.counts[word]:,} {word}" for word in _WORDS if self.counts[word]]
+        if self.made:
+            parts[0] += f" ({ids_text(self.made)})"
+        return f"{self.step.entity} ({self.step.name}): {', '.join(parts) or 'no rows'}"
+
+
+def step_ends(plan: Plan) -> Iterator[StepEnd]:
+    """What became of each step, in the order of the plan."""
+    endings = plan.endings()
+    for step in plan.header.steps:
+        end = StepEnd(step=step)
+        for _, letter, state, id in islice(endings, step.rows):  # steps follow each other in a plan
+            is_applied = state is RowState.APPLIED
+            end.counts[_DONE[letter] if is_applied else state] += 1
+            if is_applied and letter == "c" and id is not None:
+                end.made.append(id)
+        yield end
+
+
+def print_steps(plan: Plan, console: Console) -> None:
+    """Step by step, what was made, with its ids, and what became of the other rows."""
+    for end in step_ends(plan):
+        console.print(printable(f"  {end.text}"), markup=False)
+
+
+def ids_text(ids: Iterable[int]) -> str:
+    """`ids 5, 6, 9`; many as `ids 5 to 40, 45, 50 to 90 and 12 more`."""
+    ordered = sorted(ids)
+    if len(ordered) <= IDS:
+        return f"{'id' if len(ordered) == 1 else 'ids'} {', '.join(map(str, ordered))}"
+    runs = list(_runs(ordered))
+    shown = [str(first) if first == last else f"{first} to {last}" for first, last in runs[:RUNS]]
+    left = sum(last - first + 1 for first, last in runs[RUNS:])
+    return f"ids {', '.join(shown)}" + (f" and {left:,} more" if left else "")
+
+
+def _runs(ordered: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each row of numbers without a gap."""
+    first = last = None
+    for one in ordered:
+        if first is None or last is None:
+            first = last = one
+        elif one == last + 1:
+            last = one
+        elif one != last:
+            yield first, last
+            first = last = one
+    if first is not None and last is not None:
+        yield first, last
 
 
 def why_stopped(reason: str) -> str:
@@ -44,20 +118,46 @@ def counts_text(counts: Mapping[str, int]) -> str:
 
 
 def print_endings(plan: Plan, states: Sequence[str], console: Console, *, most: int = 10) -> None:
-    """The rows that ended in one of `states` and why: `clients.csv:7  rejected: …`."""
+    """The rows that ended in one of `states` and why: `clients.csv:7  rejected: …`.
+
+    Where there are more than `most`, rows whose reasons differ only in numbers and quoted texts are told
+    once: the largest groups, in the order of the plan.
+    """
     counts = plan.progress()
-    left = sum(counts[state] for state in states)
-    for fate in plan.fates():
-        if fate.state not in states:
-            continue
-        change = fate.change
-        where = change.place if change.line is not None else f"row {change.n}"
-        console.print(printable(f"  {where}  {fate.state}: {fate.reason}"), markup=False)
-        most, left = most - 1, left - 1
-        if not most or not left:
-            break
+    left = total = sum(counts[state] for state in states)
+    kinds = _alike(plan, states, total, are_grouped=total > most)
+    shown = sorted(range(len(kinds)), key=lambda n: -kinds[n].count)[:most]
+    for kind in (kinds[n] for n in sorted(shown)):
+        more = f" (and {kind.count - 1:,} more like it)" if kind.count > 1 else ""
+        console.print(printable(f"  {kind.text}{more}"), markup=False)
+        left -= kind.count
     if left:
         console.print(f"  … and {left:,} more")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kind:
+    """Rows of a step that ended alike: the first one in words, and how many they are."""
+
+    text: str
+    count: int = 0
+
+
+def _alike(plan: Plan, states: Sequence[str], total: int, *, are_grouped: bool) -> list[_Kind]:
+    """In the order of the plan. Of kinds beyond `MOST_KINDS` nothing is kept, so that memory stays flat.
+
+    `total`: how many rows there are.
+    """
+    kinds: dict[Hashable, _Kind] = {}
+    for fate in islice((fate for fate in plan.fates() if fate.state in states), total):
+        change = fate.change
+        key = (change.step, fate.state, pattern(fate.reason or "")) if are_grouped else change.n
+        if key not in kinds and len(kinds) < MOST_KINDS:
+            where = change.place if change.line is not None else f"row {change.n}"
+            kinds[key] = _Kind(text=f"{where}  {fate.state}: {fate.reason}")
+        if key in kinds:
+            kinds[key].count += 1
+    return list(kinds.values())
 
 
 def files_text(paths: Iterable[Path]) -> str:
@@ -66,3 +166,19 @@ def files_text(paths: Iterable[Path]) -> str:
     for path in paths:
         folders.setdefault(path.parent, []).append(path.name)
     return "\n".join(f"{folder}: {', '.join(names)}" for folder, names in folders.items())
+
+
+def feed_back_text(plan: Plan, written: Sequence[Path]) -> str:
+    """How rejected rows go back in once they are corrected; nothing where there are none.
+
+    The files of all steps go together, also those without a row: what a row refers to is then looked for in
+    the tenant, where the first run made it, and no row that was made is planned again.
+    """
+    if not plan.progress()["rejected"]:
+        return ""
+    files = [path for path in written if path.suffix == ".xlsx" or path.name == f"{RowState.REJECTED}.csv"]
+    given = [
+        f"--source {quoted(f'{step.name}={path}')}"
+        for step, path in zip(plan.header.steps, files, strict=True)
+    ]
+    return f"Correct the rejected rows and feed them back: bulkops plan JOB -o rest.plan {' '.join(given)}"

@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from bulkops.errors import SourceError
 from bulkops.job.model import FileSource, FrameSource
-from bulkops.sources.base import Source
+from bulkops.sources.base import Source, Table
 from bulkops.sources.distinct import DistinctRows
 from bulkops.sources.resultfile import restored
+from bulkops.sources.standin import advice, stand_in_warnings
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 
 
 def open_source(
-    spec: FileSource | FrameSource, *, missing: Collection[str] = ("",), unread: Collection[str] = ()
+    spec: FileSource | FrameSource,
+    *,
+    missing: Collection[str] = ("",),
+    unread: Collection[str] = (),
+    named: Collection[str] = (),
 ) -> Source:
     """The source of a step, looked at so far that columns and dialect are known and one row was seen.
 
     `missing` are the texts that mean "no value": rows without a key are not alike in `distinct`. In the
-    columns `unread` of a sheet an error is no fault of its row. A result file of bulkops, of whatever
-    type, gives the rows and columns of its source.
+    columns `unread` of a sheet an error is no fault of its row. `named` are columns that the job names: where
+    another delimiter fits them far better, the file is refused. A result file of bulkops, of whatever
+    type, gives the rows and columns of its source; one that is fed back may have no row.
 
     Raises SourceError: no such file, not of its type, unknown encoding, no header, no row; JobError where
     `distinct` names a column that is not there.
     """
-    source = restored(_opened(spec, unread), is_override=isinstance(spec, FileSource) and spec.is_override)
+    if isinstance(spec, FileSource) and spec.is_override:
+        source = _stand_in(spec, unread, named)
+    else:
+        source = restored(_opened(spec, unread, named))
     if spec.distinct is None:
         return source
     return DistinctRows(source, spec.distinct, missing=missing)
 
 
-def _opened(spec: FileSource | FrameSource, unread: Collection[str]) -> Source:
+def _stand_in(spec: FileSource, unread: Collection[str], named: Collection[str]) -> Source:
+    """A file in place of the job's own: a result file, or a new export with what is to be told of it."""
+    try:
+        opened = _opened(spec, unread, named)
+    except SourceError as error:
+        if told := advice(spec):
+            raise SourceError(f"{error}. {told}") from error
+        raise
+    source = restored(opened, is_fed_back=True)
+    if source.is_result or not isinstance(opened, Table):
+        return source
+    return replace(opened, warnings=(*opened.warnings, *stand_in_warnings(spec, opened)))
+
+
+def _opened(spec: FileSource | FrameSource, unread: Collection[str], named: Collection[str]) -> Source:
     if isinstance(spec, FrameSource):
         from bulkops.sources.frame import open_frame
 
@@ -52,7 +76,7 @@ def _opened(spec: FileSource | FrameSource, unread: Collection[str]) -> Source:
         case suffix if suffix in TEXT_SUFFIXES:
             from bulkops.sources.csvfile import open_csv
 
-            return open_csv(spec)
+            return open_csv(spec, named)
         case suffix:
             known = " ".join((*TEXT_SUFFIXES, ".xlsx", ".jsonl", ".parquet"))
             raise SourceError(

@@ -5,22 +5,31 @@ Whoever corrects `rejected` may save it as CSV, as a workbook or as anything els
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bulkops.cells import RESULT_PREFIX, SURPLUS, is_result_file, unescape_cell
-from bulkops.record import Row
+from bulkops.cells import (
+    RESULT_PREFIX,
+    STORED,
+    SURPLUS,
+    is_result_file,
+    stored_from_json,
+    unescape_cell,
+)
+from bulkops.job.model import FileSource
+from bulkops.record import Row, StoredText
 from bulkops.sources.base import Source, Table
 
 
-def restored(source: Source, *, is_override: bool) -> Source:
-    """The source itself, unless bulkops wrote it: then without bulkops' columns and guards.
+def may_be_empty(spec: FileSource, columns: Sequence[str]) -> bool:
+    """Whether a file without rows says something: one that is fed back, of a step that left none."""
+    return spec.is_override and is_result_file(columns, is_fed_back=True)
 
-    `is_override`: it stands in for the job's own file, so it is taken for one even where somebody has cut
-    bulkops' columns out.
-    """
+
+def restored(source: Source, *, is_fed_back: bool = False) -> Source:
+    """The source itself, unless bulkops wrote it: then without bulkops' columns and guards."""
     columns = source.columns
-    if not (is_override or is_result_file(columns)):
+    if not is_result_file(columns, is_fed_back=is_fed_back):
         return source
     keep = tuple(n for n, name in enumerate(columns) if not name.startswith(RESULT_PREFIX))
     return _ResultFile(
@@ -29,29 +38,57 @@ def restored(source: Source, *, is_override: bool) -> Source:
         columns=tuple(unescape_cell(columns[n]) for n in keep),
         dialect=source.dialect,
         warnings=source.warnings,
+        is_result=True,
         written=source,
         keep=keep,
         surplus=columns.index(SURPLUS) if SURPLUS in columns else None,
+        stored=columns.index(STORED) if STORED in columns else None,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ResultFile(Table):
-    """Which cells of a written file are the source's own."""
+    """Which cells of a written file are the source's own, and where it tells more of them."""
 
     written: Source
     keep: tuple[int, ...]
     surplus: int | None  # the cell that tells of a row that was not whole
+    stored: int | None  # the cell that tells which ones held a number or a date
 
     def rows(self) -> Iterator[Row]:
         width = len(self.written.columns)
         for row in self.written.rows():
-            cells, fault = row.cells, row.fault
-            if len(cells) == width:
-                if self.surplus is not None and cells[self.surplus].strip():
-                    fault = (
-                        f"line {row.line} was not whole: {SURPLUS} holds what did not fit under the header. "
-                        "Put the cells right, then empty that one"
-                    )
-                cells = tuple([cells[n] for n in self.keep])
-            yield Row(cells=tuple(map(unescape_cell, cells)), line=row.line, fault=fault)
+            if len(row.cells) == width:
+                yield self._restored(row)
+            else:
+                yield Row(cells=tuple(map(unescape_cell, row.cells)), line=row.line, fault=row.fault)
+
+    def _restored(self, row: Row) -> Row:
+        fault = row.fault
+        if self.surplus is not None and row.cells[self.surplus].strip():
+            fault = (
+                f"line {row.line} was not whole: {SURPLUS} holds what did not fit under the header. "
+                "Put the cells right, then empty that one"
+            )
+        cells = tuple([unescape_cell(row.cells[n]) for n in self.keep])
+        if self.stored is not None:
+            try:
+                cells = _typed(self.columns, cells, stored_from_json(row.cells[self.stored]))
+            except (ValueError, RecursionError):
+                fault = fault or (
+                    f"line {row.line}: {STORED}, which tells numbers and dates from texts, was changed. "
+                    "Take it from the result file again, or empty it: then all cells are read as texts"
+                )
+        return Row(cells=cells, line=row.line, fault=fault)
+
+
+def _typed(columns: Sequence[str], cells: tuple[str, ...], stored: Mapping[str, str]) -> tuple[str, ...]:
+    """The cells, of which those that still have their `stored` text held no text."""
+    if not stored:
+        return cells
+    return tuple(
+        [
+            StoredText(cell) if stored.get(name) == cell else cell
+            for name, cell in zip(columns, cells, strict=True)
+        ]
+    )
