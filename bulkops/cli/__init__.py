@@ -24,15 +24,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         doctor,
         init,
         plan,
+        resolve,
         results,
         run,
         show,
         simulate,
         status,
+        undo,
         validate,
     )
 
-    _ = (apply, demo, describe, doctor, init, plan, results, run, show, simulate, status, validate)
+    _ = (
+        apply,
+        demo,
+        describe,
+        doctor,
+        init,
+        plan,
+        resolve,
+        results,
+        run,
+        show,
+        simulate,
+        status,
+        undo,
+        validate,
+    )
     try:
         code = app(args=None if argv is None else list(argv), prog_name="bulkops", standalone_mode=False)
     except BaseException as error:

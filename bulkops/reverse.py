@@ -1,0 +1,155 @@
+"""What takes one applied change back, and what cannot be taken back. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bulkops.change import Action, Change, FieldDiff, Unknown, before_value, equal
+from bulkops.plan import Fate, RowState
+from bulkops.record import Created, Scalar, Value
+from bulkops.schema import Entity, Field
+from bulkops.targets.base import RecordData
+
+GONE = "it cannot be brought back: the API gives every record a new id"
+
+
+def reversal(fate: Fate, shape: Entity, current: RecordData | None, aside: Mapping[str, Scalar]) -> Change:
+    """The change that undoes `fate.change`, rejected with a reason where there is none.
+
+    `current` is the record as it is now, None where it is not there; `aside` is what a created record gets
+    where it cannot be deleted (`undo` of the step).
+    """
+    change = replace(
+        fate.change, id=fate.id, fields={}, marker="", impersonate=None, waits_for=(), barrier=0, reason=None,
+        parent=_parent(fate.change, shape, current), key=_key(fate.change, current),
+    )  # fmt: skip
+    if fate.state is not RowState.APPLIED:
+        return _rejected(change, _unsettled(fate))
+    if fate.change.action is Action.DELETE:
+        return _rejected(change, f"{shape.name} {fate.id} was deleted, and {GONE}")
+    if current is None:
+        return _of_missing(change, fate.change.action)
+    if fate.change.action is Action.UPDATE:
+        return _of_update(change, fate.change, shape, current)
+    return _of_create(change, fate.change, shape, current, aside)
+
+
+def _key(change: Change, current: RecordData | None) -> dict[str, Value]:
+    """As it was, with ids where it named what the plan was to create."""
+    now = current or {}
+    return {
+        name: now.get(name) if isinstance(value, Created) else value
+        for name, value in change.key.items()
+        if name in now or not isinstance(value, Created)
+    }
+
+
+def _unsettled(fate: Fate) -> str:
+    if fate.state is RowState.HELD:
+        return f"it is held ({fate.reason}): settle it with `bulkops resolve` first"
+    return "it is in doubt: apply the plan again, which finds out"
+
+
+def _parent(change: Change, shape: Entity, current: RecordData | None) -> int | None:
+    """The id in the path of a child entity."""
+    if change.parent is None or shape.parent is None:
+        return None
+    found = (current or {}).get(shape.parent.field)
+    if isinstance(found, int):
+        return found
+    return None if isinstance(change.parent, Created) else change.parent
+
+
+def _of_missing(change: Change, action: Action) -> Change:
+    if action is Action.CREATE:
+        return replace(change, action=Action.UNCHANGED)
+    return _rejected(change, f"{change.entity} {change.id} is not there any more")
+
+
+def _of_update(change: Change, applied: Change, shape: Entity, current: RecordData) -> Change:
+    fields: dict[str, FieldDiff] = {}
+    for name, diff in applied.fields.items():
+        field = shape.find(name)
+        now = current.get(field.name if field else name)
+        if isinstance(diff.before, Unknown) or equal(field, now, diff.before):
+            continue
+        if not equal(field, now, diff.after):
+            return _rejected(
+                change, f"{name} was set to {diff.after!r} and is {now!r} now: it was changed since"
+            )
+        fields[name] = FieldDiff(before=diff.after, after=diff.before)
+    if fields:
+        return replace(change, action=Action.UPDATE, fields=fields)
+    if unreadable := unknown_before(applied):
+        names = ", ".join(unreadable)
+        return _rejected(change, f"what {names} held before could not be read, so it cannot be restored")
+    return replace(change, action=Action.UNCHANGED)
+
+
+def unknown_before(change: Change) -> list[str]:
+    """The fields of an update whose earlier value nobody knows."""
+    return [name for name, diff in change.fields.items() if isinstance(diff.before, Unknown)]
+
+
+def _of_create(
+    change: Change, applied: Change, shape: Entity, current: RecordData, aside: Mapping[str, Scalar]
+) -> Change:
+    if edited := _edited(applied, shape, current):
+        return _rejected(change, f"{edited} of {shape.name} {change.id}: it was changed since it was created")
+    if "delete" in shape.can:
+        fields = {
+            name: FieldDiff(before=before_value(shape.find(name), value), after=None)
+            for name, value in current.items()
+            if name != "id" and value is not None
+        }
+        return replace(change, action=Action.DELETE, fields=fields)
+    wanted = aside or _inactive(shape)
+    if not wanted:
+        return _rejected(
+            change,
+            f"{shape.name} records can neither be deleted nor set inactive through the API; "
+            f"say in the step what they get instead, as in `undo: {{status: Inactive}}`",
+        )
+    fields = {
+        name: FieldDiff(before=current.get(name), after=value)
+        for name, value in wanted.items()
+        if not equal(shape.find(name), current.get(name), value)
+    }
+    return replace(change, action=Action.UPDATE if fields else Action.UNCHANGED, fields=fields)
+
+
+def _edited(applied: Change, shape: Entity, current: RecordData) -> str:
+    """The first field that no longer holds what was sent, with both values."""
+    for name, diff in applied.fields.items():
+        field = shape.find(name)
+        if field is None or not _tells(field) or isinstance(diff.after, Created):
+            continue
+        if not equal(field, current.get(field.name), diff.after):
+            return f"{name} was {diff.after!r} and is {current.get(field.name)!r} now"
+    return ""
+
+
+def _tells(field: Field) -> bool:
+    """Whether a difference is somebody's doing: rich text and texts may be the server's own."""
+    return field.is_queryable and not (field.is_path_only or field.is_rich_text or field.is_read_only)
+
+
+def _inactive(shape: Entity) -> dict[str, Scalar]:
+    field = shape.active_field()
+    if field is None or field.is_read_only or field.is_fixed:
+        return {}
+    return {field.name: 0 if field.type.is_whole else False}
+
+
+def _rejected(change: Change, reason: str) -> Change:
+    return replace(change, action=Action.REJECTED, reason=reason)
+
+
+def coverage(action: Action, shape: Entity, *, has_aside: bool) -> str:
+    """Why changes of this kind cannot be undone; empty where they can."""
+    if action is Action.DELETE:
+        return f"deleted {shape.name} cannot be brought back"
+    if action is Action.CREATE and "delete" not in shape.can and not (has_aside or _inactive(shape)):
+        return f"created {shape.name} can neither be deleted nor set inactive through the API"
+    return ""

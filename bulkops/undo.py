@@ -1,0 +1,176 @@
+"""Makes the reverse plan of one that was applied: each row taken back, the last one first. Only reads.
+
+It is a plan like any other: shown first, limited, guarded against drift, applied and resumed as one. What
+cannot be taken back stands in it as rejected, with the reason.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import bulkops
+from bulkops.change import Change
+from bulkops.errors import PlanError
+from bulkops.plan import Fate, Header, Plan, PlanWriter, RowState, StepInfo
+from bulkops.plan.shapes import facts_of
+from bulkops.planner.totals import Totals
+from bulkops.record import Row, Scalar
+from bulkops.reverse import reversal, unknown_before
+from bulkops.safety import DEFAULTS, Measured, refusals
+from bulkops.schema import Entity
+from bulkops.targets.base import RecordData, Target
+
+A_READ = 500  # records that one query can ask for by id
+
+
+async def build_undo(
+    plan: Plan,
+    target: Target,
+    path: str | Path,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Plan:
+    """Writes the plan that takes back what `plan` did to `path`, and returns it as sealed.
+
+    PlanError where nothing was applied, while it is being applied, and where the target is another database;
+    besides, what the target's reads raise.
+    """
+    await _refuse(plan, target)
+    reads_before = target.calls.read
+    totals = Totals()
+    shapes: dict[str, dict[str, Any]] = {}
+    warnings: list[str] = []
+    steps: list[StepInfo] = []
+    with PlanWriter(path) as writer:
+        n = 0
+        for step, first, last in reversed(list(_steps(plan))):
+            shape = await target.describe(step.entity)
+            shapes[step.entity] = facts_of(shape, shape.fields)
+            before, unread = n, 0
+            async for row, change, fate in _Reversed(
+                plan, target, shape, step=step, first=first, last=last
+            ).changes(before):
+                n += 1
+                writer.add(row, change)
+                totals.add(change)
+                unread += bool(change.action.is_write and unknown_before(fate.change))
+            if unread:
+                warnings.append(
+                    f"{step.name}: of {unread} rows some fields could not be read before, they stay"
+                )
+            if n > before:
+                steps.append(replace(step, action="undo", read=n - before, dropped=0, rows=n - before))
+        limits = Measured.from_json(plan.header.limits).limits or DEFAULTS
+        counted = {entity: await target.count(entity) for entity in totals.limited(limits)}
+        measured = totals.measured(limits, counted)
+        writer.seal(
+            Header(
+                job=f"undo of {plan.header.job}",
+                tenant=plan.header.tenant,
+                database=plan.header.database,
+                url=plan.header.url,
+                reason=f"Takes back {plan.path.name}",
+                created=clock().astimezone(UTC).isoformat(timespec="seconds"),
+                version=bulkops.__version__,
+                steps=tuple(steps),
+                counts=totals.by_action(),
+                calls_read=target.calls.read - reads_before,
+                calls_write=totals.writes,
+                estimate_s=totals.estimates(target, None),
+                warnings=(*warnings, *refusals(measured, {})),
+                limits=measured.to_json(),
+                entities=shapes,
+                extra={"labels": plan.header.extra.get("labels", {})},
+            )
+        )
+    return Plan.open(path)
+
+
+async def _refuse(plan: Plan, target: Target) -> None:
+    database = await target.identity()
+    if database != plan.header.database:
+        raise PlanError(
+            f"{plan.path} was applied to database {plan.header.database}, and tenant {plan.header.tenant} is "
+            f"database {database} now"
+        )
+    if plan.is_running():
+        raise PlanError(f"{plan.path} is being applied. Stop it first, or wait until it has ended")
+    if not plan.progress()["applied"]:
+        raise PlanError(f"{plan.path}: nothing of it was applied, so there is nothing to undo")
+
+
+def _steps(plan: Plan) -> Iterator[tuple[StepInfo, int, int]]:
+    """Each step with its first and its last change."""
+    first = 1
+    for step in plan.header.steps:
+        if step.rows:
+            yield step, first, first + step.rows - 1
+        first += step.rows
+
+
+class _Reversed:
+    """One step of the plan, from its last row to its first."""
+
+    def __init__(
+        self, plan: Plan, target: Target, shape: Entity, *, step: StepInfo, first: int, last: int
+    ) -> None:
+        self._plan = plan
+        self._target = target
+        self._shape = shape
+        self._first = first
+        self._last = last
+        aside = plan.header.extra.get("undo", {})
+        self._aside: Mapping[str, Scalar] = aside.get(step.name, {})
+        self._places = array("q", [0]) * (last - first + 1)  # the number in this plan of each of its rows
+        self._needed_by: dict[int, list[int]] = {}  # rows of this step that others of it need, and by which
+
+    async def changes(self, before: int) -> AsyncIterator[tuple[Row, Change, Fate]]:
+        """What takes each row back, numbered from `before` + 1; every one waits for all steps before it."""
+        n = before
+        for fate in self._concerned():
+            n += 1
+            self._places[fate.change.n - self._first] = n
+            for needed in fate.change.waits_for:
+                if needed >= self._first:
+                    self._needed_by.setdefault(needed, []).append(fate.change.n)
+        n = before
+        async for fate, current in self._with_records():
+            n += 1
+            change = reversal(fate, self._shape, current, self._aside)
+            waits_for = tuple(sorted(self._place(m) for m in self._needed_by.get(fate.change.n, ())))
+            yield fate.row, replace(change, n=n, waits_for=waits_for, barrier=before), fate
+
+    def _place(self, n: int) -> int:
+        return self._places[n - self._first]
+
+    def _concerned(self) -> Iterator[Fate]:
+        """The rows that did something, or of which nobody knows, from the last one to the first."""
+        for fate in self._plan.fates_backwards(self._first, self._last):
+            if fate.state in (RowState.APPLIED, RowState.HELD) or fate.is_in_doubt:
+                yield fate
+
+    async def _with_records(self) -> AsyncIterator[tuple[Fate, RecordData | None]]:
+        batch: list[Fate] = []
+        for fate in self._concerned():
+            batch.append(fate)
+            if len(batch) == A_READ:
+                async for pair in self._read(batch):
+                    yield pair
+                batch = []
+        async for pair in self._read(batch):
+            yield pair
+
+    async def _read(self, fates: Sequence[Fate]) -> AsyncIterator[tuple[Fate, RecordData | None]]:
+        ids = sorted({fate.id for fate in fates if fate.id is not None})
+        current: dict[int, RecordData] = {}
+        if ids and self._shape.is_queryable:
+            where = {"op": "in", "field": "id", "value": ids}
+            async for record in self._target.read(self._shape.name, where):
+                current[int(record["id"] or 0)] = record
+        for fate in fates:
+            yield fate, current.get(fate.id) if fate.id is not None else None
