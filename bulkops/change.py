@@ -67,6 +67,7 @@ class Change:
     fields: Mapping[str, FieldDiff] = field(default_factory=dict)  # what is sent; UDFs as "udf:Name"
     parent: int | Created | None = None  # the id in the path of a child entity
     impersonate: int | None = None
+    marker: str = ""  # the field that holds bulkops' own mark, by which a create can be recognised
     waits_for: tuple[int, ...] = ()  # changes that must be settled well before this one is sent
     barrier: int = 0  # every change up to this number must be settled before this one is sent
     reason: str | None = None  # why it was rejected
@@ -120,7 +121,12 @@ def _update(shape: Field | None, before: Value, after: Value) -> FieldDiff | Non
         return None if is_frozen else FieldDiff(before=UNKNOWN, after=after)
     if equal(shape, before, after):
         return None
-    return FieldDiff(before=UNKNOWN if _is_hidden(shape, before) else _as_typed(shape, before), after=after)
+    return FieldDiff(before=before_value(shape, before), after=after)
+
+
+def before_value(shape: Field | None, value: Value) -> Value | Unknown:
+    """What a plan says of a value as read: a number as a number, nothing where it is hidden."""
+    return UNKNOWN if _is_hidden(shape, value) else _as_typed(shape, value)
 
 
 def _is_hidden(shape: Field | None, value: Value) -> bool:
@@ -191,8 +197,8 @@ def canonical(shape: Field | None, value: Value | Unknown) -> Canonical:
 
 
 def _typed(shape: Field | None, value: str | int | float | bool) -> Canonical:
-    if shape is None:
-        return _text(value)
+    if shape is None or shape.type is FieldType.STRING:  # most values of most jobs
+        return _plain(_text(value)) if shape is not None and shape.is_rich_text else _text(value)
     if shape.type is FieldType.BOOLEAN:
         return _boolean(value)
     if shape.type.is_whole or shape.type.is_fraction:
@@ -206,7 +212,8 @@ def _text(value: str | int | float | bool) -> str:
     """Text with the newlines of one system; `true` and `false` as JSON writes them."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value).replace("\r\n", "\n").replace("\r", "\n")
+    text = str(value)
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _plain(text: str) -> str:

@@ -8,6 +8,7 @@
     │   └── PlanError       a plan that is damaged, edited, copied, locked, for another database
     ├── LimitError          a safety limit refused the plan                          exit 5
     ├── JournalError        the journal cannot be written: stop, nothing more is sent
+    ├── AccountingError     the counts do not add up: a bug of bulkops               exit 70
     └── CallError           one request to the target did not succeed
         ├── ThrottledError  refused before commit, the target is busy: wait, send again
         ├── LockedError     refused before commit, a lock in its way: wait a little, send again
@@ -41,6 +42,15 @@ class Fault:
         return f"{text}. {self.hint}" if self.hint else text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsAtFault:
+    """What is wrong with the rows of a job that is refused: for people, like ones told together."""
+
+    read: int
+    at_fault: int
+    lines: tuple[str, ...] = ()
+
+
 class BulkopsError(Exception):
     """The root. `str(error)` is what a user reads."""
 
@@ -50,11 +60,15 @@ class RefusedError(BulkopsError):
 
 
 class JobError(RefusedError):
-    """A job that cannot be planned. `faults` holds all that is wrong with it, in file order."""
+    """A job that cannot be planned. `faults` holds all that is wrong with it, in file order.
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    `rows` tells what is wrong with its rows as well, where they were looked at.
+    """
+
+    def __init__(self, faults: Sequence[Fault], *, rows: RowsAtFault | None = None) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
+        self.rows = rows
 
 
 class SourceError(RefusedError):
@@ -75,6 +89,10 @@ class LimitError(BulkopsError):
 
 class JournalError(BulkopsError):
     """What was tried can no longer be written down durably, so nothing more may be tried."""
+
+
+class AccountingError(BulkopsError):
+    """Rows are missing from the counts, or counted twice: the message has both numbers. A bug of bulkops."""
 
 
 class CallError(BulkopsError):

@@ -1,9 +1,10 @@
-"""What a running apply says of itself, and how it is asked to stop. No I/O."""
+"""What a running apply says of itself, and what it is asked to do. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,14 @@ class Progress:
     granted: int
     used: int
     waiting: str | None
+
+
+class OnDrift(StrEnum):
+    """What to do about a record that somebody changed since the plan."""
+
+    HOLD = "hold"
+    OVERWRITE = "overwrite"
+    STOP = "stop"
 
 
 @dataclass

@@ -7,7 +7,7 @@ composite key is compared here, as the server compares (trimmed, case ignored). 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -28,11 +28,24 @@ LONGEST_INTEGER = 2**63 - 1
 Key: TypeAlias = Sequence[Value]
 
 
+HOMES: Mapping[str, str] = {
+    "Contacts": "companyID",
+    "CompanyLocations": "companyID",
+    "Projects": "companyID",
+    "Tickets": "companyID",
+    "Phases": "projectID",
+    "Tasks": "projectID",
+}
+"""The field by which a record of an entity belongs to another one. It is read with what a lookup finds."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """The one record that a lookup meant."""
 
     id: int
+    shown: str  # id and name, for messages
+    home: int | None = None  # the record it belongs to, where it belongs to one
     inactive: str = ""  # in words, where the record is no longer in use
 
 
@@ -43,6 +56,7 @@ class Missing(str):
 
 
 Answer: TypeAlias = Found | str  # the record, or why there is none
+Parts: TypeAlias = tuple[Record, tuple[RowError, ...]]
 
 
 def key_of(values: Iterable[Value]) -> Hashable:
@@ -230,15 +244,57 @@ class References:
         self._answers: OrderedDict[Hashable, Answer] = OrderedDict()
 
     async def resolve(self, records: Sequence[Record]) -> list[Record | tuple[RowError, ...]]:
-        """Each record with ids in place of its lookups, or all reasons why it has none.
+        """Each record with ids in place of its lookups, or all reasons why it has none."""
+        parts = await self.parts(records)
+        return [(*errors, *record.doubts.values()) if errors else record for record, errors in parts]
+
+    async def parts(self, records: Sequence[Record], *, but: Collection[str] = ()) -> list[Parts]:
+        """Each record with the ids that were found, and why others were not. The fields `but` are left.
 
         What is inactive stands among a record's doubts, unless the lookup allows it. Raises what the
         target's reads raise, and JobError for a field that cannot be searched by.
         """
-        answers = await self._answer(
-            {_question(lookup): lookup for r in records for _, lookup in _lookups(r)}
+        asked = [[(name, lookup) for name, lookup in _lookups(r) if name not in but] for r in records]
+        answers = await self.ask(lookup for lookups in asked for _, lookup in lookups)
+        return [self._parts(record, lookups, answers) for record, lookups in zip(records, asked, strict=True)]
+
+    def _parts(
+        self, record: Record, lookups: Sequence[tuple[str, Lookup]], answers: Mapping[Lookup, Answer]
+    ) -> Parts:
+        errors: list[RowError] = []
+        values: dict[str, Value] = {}
+        doubts: dict[str, RowError] = {}
+        for name, lookup in lookups:
+            answer = answers[lookup]
+            if isinstance(answer, Found):
+                values[name] = answer.id
+                if answer.inactive and not lookup.allows_inactive:
+                    doubts[name] = row_error(name, lookup, answer.inactive)
+            else:
+                errors.append(row_error(name, lookup, answer + self.hint(lookup, answer)))
+        if not values:
+            return record, tuple(errors)
+        by = values.pop(IMPERSONATE, record.impersonate)
+        found = replace(
+            record,
+            values={**record.values, **values} if values else record.values,
+            impersonate=by,
+            doubts={**record.doubts, **doubts},
         )
-        return [_resolved(record, answers, self.makers) for record in records]
+        return found, tuple(errors)
+
+    def hint(self, lookup: Lookup, answer: Answer) -> str:
+        """What may have been meant where no record was found: one that is about to be made."""
+        maker = self.makers.get(lookup.entity) if isinstance(answer, Missing) else None
+        if not maker:
+            return ""
+        return f"; `from: {maker}` refers to {lookup.entity} that the step `{maker}` is about to create"
+
+    async def ask(self, lookups: Iterable[Lookup]) -> dict[Lookup, Answer]:
+        """What each lookup found. Costs one read per 500 keys that were not asked for lately."""
+        by_question = {lookup: _question(lookup) for lookup in lookups}
+        answers = await self._answer({question: lookup for lookup, question in by_question.items()})
+        return {lookup: answers[question] for lookup, question in by_question.items()}
 
     async def _answer(self, questions: Mapping[Hashable, Lookup]) -> dict[Hashable, Answer]:
         answers: dict[Hashable, Answer] = {}
@@ -249,24 +305,60 @@ class References:
                 answers[question] = self._answers[question]
             else:
                 unknown[lookup.entity, lookup.fields][question] = lookup
-        for (entity, fields), lookups in unknown.items():
+        for (entity, fields), asked in unknown.items():
             shape = await self._target.describe(entity)
-            answers |= await self._ask(shape, fields, lookups)
+            answers |= await self._ask(shape, fields, asked)
         return answers
 
     async def _ask(
         self, entity: Entity, fields: tuple[str, ...], lookups: Mapping[Hashable, Lookup]
     ) -> dict[Hashable, Answer]:
-        keys = [lookup.values for lookup in lookups.values()]
-        found = await find_by_key(self._target, entity, fields, keys, fields=shown_fields(entity))
-        answers = {
+        named, lost = await self._named(entity, lookups)
+        keys = [lookup.values for lookup in named.values()]
+        read = [*shown_fields(entity), *home_fields(entity)]
+        found = await find_by_key(self._target, entity, fields, keys, fields=read)
+        answers = lost | {
             question: _answer(entity, lookup, found.get(key_of(lookup.values), ()))
-            for question, lookup in lookups.items()
+            for question, lookup in named.items()
         }
         self._answers.update(answers)
         while len(self._answers) > self._remember:
             self._answers.popitem(last=False)
         return answers
+
+    async def _named(
+        self, entity: Entity, lookups: Mapping[Hashable, Lookup]
+    ) -> tuple[dict[Hashable, Lookup], dict[Hashable, Answer]]:
+        """The lookups with ids for the names in their keys, and why some have none.
+
+        A part of a key that refers to a record may be that record's name: a contact is known by the company's
+        name and its e-mail. A number is always an id.
+        """
+        parts = {question: await self._names_in(entity, lookup) for question, lookup in lookups.items()}
+        answers = await self.ask(name for names in parts.values() for name in names.values())
+        named, lost = dict(lookups), dict[Hashable, Answer]()
+        for question, names in parts.items():
+            values = list(lookups[question].values)
+            for n, name in names.items():
+                answer = answers[name]
+                if isinstance(answer, Found):
+                    values[n] = answer.id
+                else:
+                    why = f"{lookups[question].fields[n]} {name.values[0]!r}: {answer}"
+                    lost[question] = Missing(why) if isinstance(answer, Missing) else why
+            named[question] = replace(lookups[question], values=tuple(values))
+        return {question: lookup for question, lookup in named.items() if question not in lost}, lost
+
+    async def _names_in(self, entity: Entity, lookup: Lookup) -> dict[int, Lookup]:
+        """The parts of a key that are names where ids belong, and how to look each up."""
+        found = {}
+        for n, (field, value) in enumerate(zip(lookup.fields, lookup.values, strict=True)):
+            shape = entity.find(field)
+            if shape and shape.reference and isinstance(value, str) and query_value(shape, value) is None:
+                names = name_fields(await self._target.describe(shape.reference))
+                if len(names) == 1 and value.strip():
+                    found[n] = Lookup(entity=shape.reference, fields=(names[0],), values=(value,))
+        return found
 
 
 def _lookups(record: Record) -> Iterator[tuple[str, Lookup]]:
@@ -279,42 +371,15 @@ def _question(lookup: Lookup) -> Hashable:
     return lookup.entity, lookup.fields, lookup.values
 
 
-def _resolved(
-    record: Record, answers: Mapping[Hashable, Answer], makers: Mapping[str, str]
-) -> Record | tuple[RowError, ...]:
-    errors: list[RowError] = []
-    doubts: dict[str, RowError] = {}
-    ids: dict[str, int] = {}
-    for name, lookup in _lookups(record):
-        answer = answers[_question(lookup)]
-        if isinstance(answer, str):
-            maker = makers.get(lookup.entity) if isinstance(answer, Missing) else None
-            errors.append(_row_error(name, lookup, answer + (_hint(lookup.entity, maker) if maker else "")))
-            continue
-        ids[name] = answer.id
-        if answer.inactive and not lookup.allows_inactive:
-            doubts[name] = _row_error(name, lookup, answer.inactive)
-    doubts = {**record.doubts, **doubts}
-    if errors:
-        return (*errors, *doubts.values())
-    if not ids:
-        return record
-    by = ids.pop(IMPERSONATE, record.impersonate)
-    return replace(record, values={**record.values, **ids}, impersonate=by, doubts=doubts)
-
-
-def _hint(entity: str, maker: str) -> str:
-    return f"; `from: {maker}` refers to {entity} that the step `{maker}` is about to create"
-
-
-def _row_error(name: str, lookup: Lookup, message: str) -> RowError:
+def row_error(name: str, lookup: Lookup, message: str) -> RowError:
+    """What is wrong with the field `name`, with the text that was looked up."""
     shown = " / ".join("" if value is None else str(value) for value in lookup.values)
     return RowError(message=message, column=lookup.column, value=shown, field=name)
 
 
 def _answer(entity: Entity, lookup: Lookup, found: Sequence[RecordData]) -> Answer:
     if len(found) == 1:
-        return Found(id=record_id(found[0]), inactive=_inactive(entity, found[0]))
+        return _found(entity, found[0])
     by = " and ".join(lookup.fields)
     if found:
         return f"{len(found)} {entity.name} records have this {by}: {candidates(entity, found)}"
@@ -325,12 +390,23 @@ def _answer(entity: Entity, lookup: Lookup, found: Sequence[RecordData]) -> Answ
     return Missing(f"no {entity.name} record has this {by}")
 
 
-def _inactive(entity: Entity, record: RecordData) -> str:
-    if is_active(entity, record):
-        return ""
+def _found(entity: Entity, record: RecordData) -> Found:
     name = _name(entity, record)
-    shown = f"{record_id(record)} ({name})" if name else f"{record_id(record)}"
-    return f"{entity.name} {shown} is inactive; set `inactive: allow` to use it all the same"
+    shown = f"{entity.name} {record_id(record)} ({name})" if name else f"{entity.name} {record_id(record)}"
+    home = next((record.get(field) for field in home_fields(entity)), None)
+    inactive = f"{shown} is inactive; set `inactive: allow` to use it all the same"
+    return Found(
+        id=record_id(record),
+        shown=shown,
+        home=home if isinstance(home, int) else None,
+        inactive="" if is_active(entity, record) else inactive,
+    )
+
+
+def home_fields(entity: Entity) -> list[str]:
+    """The field that says which record one of this entity belongs to, where it has one that can be read."""
+    shape = entity.find(HOMES.get(entity.name, ""))
+    return [shape.name] if shape is not None and shape.is_queryable and not shape.is_path_only else []
 
 
 def is_active(entity: Entity, record: RecordData) -> bool:

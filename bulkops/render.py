@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from shlex import quote
 from typing import TypeAlias
 
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.text import Text
 
+from bulkops.alike import worth_showing
 from bulkops.change import Action, Change, FieldDiff, Unknown
 from bulkops.plan import Header, Plan, StepInfo
 from bulkops.progress import Progress
@@ -33,12 +36,18 @@ _FATES = {
     Action.UNCHANGED: "unchanged",
     Action.REJECTED: "rejected",
 }
-SHOWN = 10  # changes that `plan` prints of each kind; `show` prints all
+_LIKE = {Action.UPDATE: "with the same change", Action.REJECTED: "for the same reason"}
+SHOWN = 10  # changes that `plan` prints of each kind, and as many groups; `show` prints all
+FIELDS = 20  # of one change that `plan` prints
 WIDEST = 100  # characters of one value
+BLOCK = 500  # lines that are printed at once: line by line, the terminal's library takes longer than all else
+
+Line: TypeAlias = tuple[str, str]
+"""A line and its style."""
 
 
 def print_plan(plan: Plan, console: Console, *, most: int | None = SHOWN) -> None:
-    """The diff, the counts, the cost. `most` changes of each kind, or all of them."""
+    """The diff, the counts, the cost. `most` changes of each kind, like ones told once; or all of them."""
     header = plan.header
     console.print(Text(f"{header.job}: {plan.path}", style="bold"))
     console.print(f"tenant {header.tenant}, database {header.database}", markup=False)
@@ -47,31 +56,46 @@ def print_plan(plan: Plan, console: Console, *, most: int | None = SHOWN) -> Non
     for step in header.steps:
         console.print(_step_line(step), markup=False)
     console.print()
-    left = _print_changes(plan, console, most)
-    more = [f"{n:,} more {_FATES[action]}" for action, n in left.items() if n]
-    if more:
-        rest = f"  … and {', '.join(more)}: see them all with `{command('show', plan.path)}`"
-        console.print(rest, markup=False)
+    if most is None:
+        _print_lines(console, _all_lines(plan))
+    else:
+        _print_lines(console, _some_lines(plan, most))
     console.print()
     print_summary(plan, console)
 
 
-def _print_changes(plan: Plan, console: Console, most: int | None) -> dict[Action, int]:
-    """Prints at most so many of each kind; returns how many of each were left out, unchanged ones aside."""
-    counts = {action: plan.header.counts.get(action.value, 0) for action in Action}
-    wanted = {action: n if most is None else min(n, most) for action, n in counts.items()}
-    if most is not None:
-        counts[Action.UNCHANGED] = wanted[Action.UNCHANGED] = 0
-    left = dict(wanted)
-    labels: Mapping[str, Labels] = plan.header.extra.get("labels", {})
-    for change in plan.changes() if any(wanted.values()) else ():
-        if left[change.action]:
-            left[change.action] -= 1
-            for line in _change_lines(change, labels.get(change.entity, {})):
-                console.print(line)
-        if console.quiet or not any(left.values()):  # the reader has seen enough, or it was all
-            break
-    return {action: counts[action] - wanted[action] for action in Action}
+def _print_lines(console: Console, lines: Iterable[Line]) -> None:
+    lines = iter(lines)
+    while block := list(islice(lines, BLOCK)):
+        styles = {style: console.get_style(style) if style else None for _, style in block}
+        console.print(Segments([Segment(f"{text}\n", styles[style]) for text, style in block]), end="")
+        if console.quiet:  # the reader has seen enough
+            return
+
+
+def _all_lines(plan: Plan) -> Iterator[Line]:
+    labels = _labels(plan)
+    for change in plan.changes():
+        yield from _change_lines(change, labels.get(change.entity, {}))
+
+
+def _some_lines(plan: Plan, most: int) -> Iterator[Line]:
+    """A few of each kind, and how many there are besides."""
+    left = {action: plan.header.counts.get(action.value, 0) for action in _FATES}
+    left[Action.UNCHANGED] = 0
+    labels = _labels(plan)
+    for one in worth_showing(plan, most):
+        change = plan.change(one.n)
+        left[change.action] -= 1 + one.more
+        yield from _change_lines(change, labels.get(change.entity, {}), more=one.more, fields=FIELDS)
+    more = [f"{n:,} more {_FATES[action]}" for action, n in left.items() if n]
+    if more:
+        yield f"  … and {', '.join(more)}: see them all with `{command('show', plan.path)}`", ""
+
+
+def _labels(plan: Plan) -> Mapping[str, Labels]:
+    found: Mapping[str, Labels] = plan.header.extra.get("labels", {})
+    return found
 
 
 def _step_line(step: StepInfo) -> str:
@@ -101,26 +125,37 @@ def _cost_line(header: Header) -> str:
     return f"{cost}; about {', '.join(f'{time} at share {share}' for share, time in times.items())}."
 
 
-def _change_lines(change: Change, labels: Labels) -> Iterator[Text]:
+def _change_lines(
+    change: Change, labels: Labels, *, more: int = 0, fields: int | None = None
+) -> Iterator[Line]:
+    """`more`: how many changes are like this one; `fields`: how many are shown at most."""
     mark, style = MARKS[change.action]
     key = " ".join(f"{name}={show_value(value)}" for name, value in change.key.items())
     record = f" {change.id}" if change.id is not None else ""
     place = f"  ({change.place})" if change.line is not None else ""
-    yield Text(printable(f"{mark} {change.entity}{record} {key}".rstrip() + place), style=style)
+    alike = f" and {more:,} more {_LIKE[change.action]}" if more else ""
+    yield printable(f"{mark} {change.entity}{record} {key}".rstrip() + place + alike), style
     if change.reason:
-        yield Text(f"    {printable(change.reason)}", style=style)
-    width = max((len(name) for name in change.fields), default=0)
-    for name, diff in change.fields.items():
-        yield Text(printable(f"    {name:<{width}}  {_diff_text(change.action, diff, labels.get(name, {}))}"))
+        yield f"    {printable(change.reason)}", style
+    width = max(map(len, change.fields), default=0)
+    for name, diff in islice(change.fields.items(), fields):
+        told = _diff_text(change, diff, labels.get(name))
+        marked = "  (bulkops' own mark)" if name == change.marker else ""
+        yield printable(f"    {name:<{width}}  {told}{marked}"), ""
+    if fields is not None and len(change.fields) > fields:
+        yield f"    … and {len(change.fields) - fields} more fields", ""
 
 
-def _diff_text(action: Action, diff: FieldDiff, labels: Mapping[str, str]) -> str:
-    after = _labelled(diff.after, labels)
-    return after if action is Action.CREATE else f"{_labelled(diff.before, labels)} → {after}"
+def _diff_text(change: Change, diff: FieldDiff, labels: Mapping[str, str] | None) -> str:
+    """What is written, or what goes; where one becomes the other, both."""
+    if change.action is Action.CREATE:
+        return _labelled(diff.after, labels)
+    before = _labelled(diff.before, labels)
+    return before if change.action is Action.DELETE else f"{before} → {_labelled(diff.after, labels)}"
 
 
-def _labelled(value: Value | Unknown, labels: Mapping[str, str]) -> str:
-    label = labels.get(str(value))
+def _labelled(value: Value | Unknown, labels: Mapping[str, str] | None) -> str:
+    label = labels.get(str(value)) if labels else None
     return show_value(value) if label is None else f"{show_value(value)} ({label})"
 
 
@@ -149,10 +184,14 @@ def printable(text: str) -> str:
 
 def command(name: str, path: Path) -> str:
     """A command to be typed: `bulkops apply 'my plan'`."""
-    text = str(path)
+    return f"bulkops {name} {quoted(str(path))}"
+
+
+def quoted(text: str) -> str:
+    """One word of a command to be typed."""
     if os.name == "nt":
-        return f'bulkops {name} "{text}"' if " " in text else f"bulkops {name} {text}"
-    return f"bulkops {name} {quote(text)}"
+        return f'"{text}"' if " " in text else text
+    return quote(text)
 
 
 def duration(seconds: float) -> str:

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from bulkops.change import Action, Canonical, Change, by_label, canonical, folded
 from bulkops.schema import Entity, Field
+from bulkops.wording import did_you_mean, listed, shown
+
+KINDS = ("create", "update", "delete")  # and field=label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,39 @@ def refusals(measured: Measured, allow: Mapping[str, int]) -> list[str]:
         )
         sentences.append(sentence if given is None else f"{sentence} (not {given})")
     return sentences
+
+
+Labels: TypeAlias = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""Entity → field → value → label, as a plan keeps them of the fields that it sets."""
+
+
+def kind_fault(
+    kind: str, *, limits: Iterable[str] = (), entities: Iterable[Entity] = (), labels: Labels | None = None
+) -> str:
+    """What is wrong with a kind that somebody names; nothing where there is such a kind.
+
+    `limits` are those of the plan, `entities` its entities, `labels` what the tenant has chosen from.
+    """
+    known = {folded(name.strip()) for name in (*KINDS, *limits)}
+    if folded(kind.strip()) in known or any(
+        _has_label(kind, entity, (labels or {}).get(entity.name, {})) for entity in entities
+    ):
+        return ""
+    names = [*KINDS, *(name for name in limits if name not in KINDS)]
+    near = did_you_mean(kind, names)
+    there_are = f"There are {listed(names, 'and')}, and field=label such as status=Complete"
+    return f"there is no kind {shown(kind)}. {f'{near} ' if near else ''}{there_are}"
+
+
+def _has_label(kind: str, entity: Entity, labels: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether the entity has that field and label, as far as anybody knows without asking the tenant."""
+    name, _, label = (part.strip() for part in kind.partition("="))
+    field = entity.find(name)
+    if field is None or not label:
+        return bool(label) and name.casefold().startswith("udf:") and entity.has_udfs
+    if chosen := labels.get(field.name):
+        return folded(label) in {folded(text) for item in chosen.items() for text in item}
+    return not field.picklist or label_kind(kind, entity) is not None
 
 
 def _over(limit: Limit, counts: Mapping[str, int], totals: Mapping[str, int]) -> Iterable[str]:

@@ -13,6 +13,9 @@ from functools import cached_property
 from bulkops.wording import nearest
 
 
+SHORT = 3  # letters that stand in too many names to tell one
+
+
 class FieldType(StrEnum):
     """The API's data types. JSON: numbers for the first five, text for string, datetime, bytes."""
 
@@ -105,6 +108,11 @@ class Entity:
     def _folded(self) -> dict[str, Field]:
         return {name.casefold(): item for name, item in self.fields.items()}
 
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The fields without which the API creates no record."""
+        return tuple(item.name for item in self.fields.values() if item.is_required and item.name != "id")
+
     def find(self, name: str) -> Field | None:
         """The field of that name, case ignored as the API does."""
         return self.fields.get(name) or self._folded.get(name.casefold())
@@ -119,8 +127,13 @@ class Entity:
             for item in self.fields.values():
                 if plain and plain == said(item):
                     return item
-        near = nearest(name, self.fields)
+        near = self._longer(plain) or nearest(name, self.fields)
         return self.fields[near] if near else None
+
+    def _longer(self, part: str) -> str:
+        """The field whose name begins with `part` or at least holds it; the shortest of them."""
+        names = [name for name in self.fields if len(part) > SHORT and part in name.casefold()]
+        return min(names, key=lambda name: (not name.casefold().startswith(part), len(name)), default="")
 
     def active_field(self) -> Field | None:
         """The field that says whether a record is still in use, where the entity has one to be read."""

@@ -20,6 +20,8 @@ def open_scratch(*statements: str) -> sqlite3.Connection:
     file.execute("PRAGMA synchronous = OFF")
     for statement in statements:
         file.execute(statement)
+    # One transaction: at each commit SQLite would look through all that its cache has not written yet.
+    file.execute("BEGIN")
     return file
 
 

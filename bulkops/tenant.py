@@ -98,6 +98,7 @@ class Budget(_Model):
     # Whether a child's path counts for its parent's slots is not documented (ThreadLimiting.htm),
     # so both are taken unless the operator knows better.
     child_counts: Literal["child", "parent", "both"] = "both"
+    alone: bool = False  # true: no other bulkops of this machine uses the tenant, so no ledger is kept
 
 
 BaseUrl = Annotated[str, AfterValidator(accept_url)]

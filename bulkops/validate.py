@@ -1,37 +1,16 @@
-"""Checks a job offline: the job file, its sources, its mapping and every row, against the shipped catalog.
+"""Looks at a job offline: the job file, its sources, its mapping and every row, against the shipped catalog.
 
 What only the tenant knows is left to planning: its own picklists, its user-defined fields, its records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-from bulkops.errors import Fault, RefusedError
+from bulkops.errors import Fault, JobError, RefusedError
 from bulkops.job.model import Job
-from bulkops.planner.precheck import ReadyStep, prepare
-from bulkops.record import Record
+from bulkops.planner.precheck import Examined, examine
+from bulkops.planner.rowcheck import refusal
 from bulkops.schema import Entity
 from bulkops.targets.autotask.catalog import Catalog, load_catalog
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """One step, its mapping compiled and its source open."""
-
-    ready: ReadyStep
-
-    def row_faults(self) -> Iterator[Fault]:
-        """What is wrong with its rows, in the source's order; nothing is kept in memory."""
-        source, mapper = self.ready.source, self.ready.mapper
-        for row in source.rows():
-            made = mapper.map(row)
-            if isinstance(made, Record):
-                continue
-            where = f"{source.display}:{row.line}" if row.line is not None else source.display
-            for error in made:
-                yield Fault(where=where, message=str(error))
 
 
 class _Shipped:
@@ -47,6 +26,14 @@ class _Shipped:
         return found
 
 
-async def validate_job(job: Job) -> list[Checked]:
-    """Every step ready to be read. Raises JobError with every fault of the job, SourceError for a source."""
-    return [Checked(ready=ready) for ready in await prepare(job, _Shipped(load_catalog()))]
+async def examine_offline(job: Job) -> Examined:
+    """What is known of the job without a tenant: its faults, and the steps whose rows can be looked at."""
+    return await examine(job, _Shipped(load_catalog()))
+
+
+async def told_with(job: Job, error: RefusedError) -> RefusedError:
+    """`error`, for which no tenant could be asked, together with all that is wrong with the job anyway."""
+    examined = await examine_offline(job)
+    if not examined.faults or isinstance(error, JobError):
+        return error
+    return await refusal(examined, also=[Fault(where="", message=str(error))])

@@ -8,7 +8,7 @@ from typing import Any
 from bulkops.change import Action, Change
 from bulkops.plan.encoding import encode
 from bulkops.plan.seal import Header
-from bulkops.plan.view import Status
+from bulkops.plan.view import PlanState, Status
 
 
 def plan_json(header: Header, path: Path, sha256: str) -> dict[str, Any]:
@@ -64,5 +64,5 @@ def status_json(now: Status) -> dict[str, Any]:
         "counts": dict(now.counts),
         "calls": dict(now.calls),
         "elapsed_s": round(now.elapsed_s, 1),
-        "waiting": now.waiting,
+        "waiting": None if now.state is PlanState.FINISHED else now.waiting,  # nothing is to come
     }

@@ -17,7 +17,8 @@ from typing import TypedDict
 
 import anyio
 
-from bulkops.applier.batch import Batches, OnDrift
+from bulkops.accounting import check_same
+from bulkops.applier.batch import Batches
 from bulkops.applier.feed import Feed
 from bulkops.applier.lane import Work
 from bulkops.applier.sender import Quota, Sender
@@ -26,7 +27,7 @@ from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import LimitError, PlanError
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.plan import Plan, Status
-from bulkops.progress import Progress, Stop
+from bulkops.progress import OnDrift, Progress, Stop
 from bulkops.record import Created, Value
 from bulkops.safety import check_limits
 from bulkops.settle import Doubt, Doubts, Knowledge, Looker, Seen, Verdict
@@ -186,6 +187,7 @@ class _Run:
                 tasks.cancel_scope.cancel()
         finally:
             self._sender.withdraw()
+        check_same(self._counts, self._journal.counts(), str(self._plan.path))
         if self._fault is not None and not self._quota.sent:
             raise self._fault
 
@@ -230,7 +232,7 @@ class _Run:
 
     def _take_up_doubts(self) -> None:
         """What an earlier run left in doubt is looked up at once, before its turn comes."""
-        for n, _, _ in self._journal.in_doubt():
+        for n in self._journal.in_doubt():
             change = self._resolved(self._plan.change(n))
             self._doubt(Work(change=change, floor=self._journal.floor(n), is_given=False))
 

@@ -11,7 +11,6 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from bulkops.applier.drift import WHO, drifted
 from bulkops.change import Action, Change
@@ -19,6 +18,7 @@ from bulkops.journal import Journal, Kind
 from bulkops.plan import Plan
 from bulkops.plan.encoding import change_from_json
 from bulkops.plan.seal import CHUNK
+from bulkops.progress import OnDrift
 from bulkops.record import Created
 from bulkops.references import can_be_asked_for, find_by_key, key_of
 from bulkops.schema import Entity
@@ -29,14 +29,6 @@ from bulkops.targets.base import RecordData, Target
 SIZE = 500  # what one query can ask for
 FRESH_S = 600.0  # after which what was read is too old to write by
 KEPT = 64  # batches that are remembered: rows of an old one may still wait for their parents
-
-
-class OnDrift(StrEnum):
-    """What to do about a record that somebody changed since the plan."""
-
-    HOLD = "hold"
-    OVERWRITE = "overwrite"
-    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from bulkops.applier.batch import Batches, Finding, OnDrift
+from bulkops.applier.batch import Batches, Finding
 from bulkops.applier.lane import Lane, Work
 from bulkops.breaker import Breaker
 from bulkops.change import Action, Change
@@ -32,7 +32,7 @@ from bulkops.errors import (
     ThrottledError,
 )
 from bulkops.journal import Entry, Journal, Kind
-from bulkops.progress import Stop
+from bulkops.progress import OnDrift, Stop
 from bulkops.record import Scalar
 from bulkops.retry import LOCK_TRIES, READ_TRIES, RetryBudget, next_wait
 from bulkops.settle import Knowledge, Looker

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from bulkops import __version__
 from bulkops.cli import exits
 from bulkops.cli.console import err, out
-from bulkops.errors import BulkopsError, JobError, JournalError, LimitError
+from bulkops.errors import AccountingError, BulkopsError, JobError, JournalError, LimitError
 
 __all__ = ["app", "err", "out"]
 
@@ -27,7 +27,7 @@ class Commands(TyperGroup):
     """Listed in the order in which one uses them."""
 
     ORDER = ("demo", "init", "describe", "validate", "plan", "show", "apply", "run", "status", "results",
-             "doctor", "simulate")  # fmt: skip
+             "resolve", "doctor", "simulate")  # fmt: skip
 
     def list_commands(self, ctx: object) -> list[str]:
         return sorted(self.commands, key=self.ORDER.index)
@@ -130,27 +130,43 @@ def _exit_code_of_first(group: BaseExceptionGroup[BaseException]) -> int:
     return exit_code_of([*bugs, *group.exceptions][0])
 
 
+_UNHARMED = (
+    "This is a bug in bulkops. Nothing is lost: a plan and its journal are on disk, and `bulkops apply` "
+    "goes on with them. Please report"
+)
+
+
 def _confess(error: BaseException) -> int:
-    err.print(
-        "This is a bug in bulkops. Nothing is lost: a plan and its journal are on disk, and `bulkops apply` "
-        "goes on with them. Please report what follows; it may show values of your data.",
-        style="red",
-    )
+    err.print(f"{_UNHARMED} what follows; it may show values of your data.", style="red")
     err.print("".join(traceback.format_exception(error)), markup=False)
     return exits.BUG
 
 
 def _say(error: BulkopsError) -> int:
     if isinstance(error, JobError):
-        for fault in error.faults:
-            err.print(str(fault), markup=False)
-        n = len(error.faults)
-        err.print(f"{n} fault{'' if n == 1 else 's'}; nothing was planned or written.", style="red")
-        return exits.REFUSED
+        return _say_faults(error)
     err.print(str(error), markup=False)
+    if isinstance(error, AccountingError):
+        err.print(f"{_UNHARMED} it.", style="red")
+        return exits.BUG
     if isinstance(error, LimitError):
         return exits.LIMIT
     return exits.STOPPED if isinstance(error, JournalError) else exits.REFUSED
+
+
+def _say_faults(error: JobError) -> int:
+    from bulkops.render import printable
+
+    n, rows = len(error.faults), error.rows
+    lines = [str(fault) for fault in error.faults]
+    total = f"{n:,} fault{'' if n == 1 else 's'}"
+    if rows is not None and rows.at_fault:
+        lines += rows.lines
+        total += f", and {rows.at_fault:,} of {rows.read:,} rows at fault"
+    for line in lines:
+        err.print(printable(line), markup=False)
+    err.print(f"{total}; nothing was planned or written.", style="red")
+    return exits.REFUSED
 
 
 def check_may_ask(*, yes: bool) -> None:

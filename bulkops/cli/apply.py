@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +28,8 @@ from bulkops.cli.app import (
 from bulkops.cli.display import LiveLine, Pace
 from bulkops.cli.interrupt import stop_on_signals
 from bulkops.cli.show import PlanArgument
+from bulkops.errors import JournalError, PlanError, RefusedError
+from bulkops.progress import OnDrift
 
 if TYPE_CHECKING:
     from bulkops.plan import Plan, Status
@@ -36,6 +40,12 @@ AllowOption = Annotated[
     typer.Option(
         "--allow", metavar="KIND=N", help="Release a safety limit: update=412, or status=Complete=80."
     ),
+]
+
+
+DriftOption = Annotated[
+    OnDrift,
+    typer.Option("--on-drift", help="What becomes of records that somebody changed since the plan was made."),
 ]
 
 
@@ -53,6 +63,7 @@ def apply(
         int | None, typer.Option("--stop-after", min=0, help="Send exactly N writes.")
     ] = None,
     max_calls: Annotated[int | None, typer.Option("--max-calls", min=1, help="Make at most N calls.")] = None,
+    on_drift: DriftOption = OnDrift.HOLD,
     config: ConfigOption = None,
 ) -> int:
     """Apply a plan, or go on with one: each row exactly once."""
@@ -60,6 +71,7 @@ def apply(
 
     released = allowed(allow)
     plan = Plan.open(plan_path)
+    check_kinds(plan, released)
     now = plan.status()
     if now.state is not PlanState.FINISHED:
         check_may_ask(yes=yes)
@@ -68,7 +80,15 @@ def apply(
             err.print("nothing was written")
             return exits.REFUSED
         now = run_async(
-            partial(run_plan, plan, tenant, allow=released, stop_after=stop_after, max_calls=max_calls)
+            partial(
+                run_plan,
+                plan,
+                tenant,
+                allow=released,
+                stop_after=stop_after,
+                max_calls=max_calls,
+                on_drift=on_drift,
+            )
         )
     tell(plan, now, as_json=as_json)
     return code_of(now)
@@ -76,13 +96,32 @@ def apply(
 
 def allowed(options: list[str] | None) -> dict[str, int]:
     """`["update=412"]` as a mapping. Raises a usage error on anything else."""
+    from bulkops.safety import kind_fault
+
     released: dict[str, int] = {}
     for option in options or ():
         kind, _, number = option.rpartition("=")
         if not kind or not number.isdecimal():
             raise UsageError(f"--allow takes KIND=N, as in update=412, not {option!r}")
+        if "=" not in kind and (fault := kind_fault(kind)):
+            raise UsageError(f"--allow {option}: {fault}")
         released[kind] = int(number)
     return released
+
+
+def check_kinds(plan: Plan, released: Mapping[str, int]) -> None:
+    """A usage error where a kind that is released is none: it was mistyped, and would release nothing."""
+    from bulkops.safety import kind_fault
+    from bulkops.targets.autotask.catalog import load_catalog
+
+    if not released:
+        return
+    found = (load_catalog().find(step.entity) for step in plan.header.steps)
+    entities = [entity for entity in found if entity is not None]
+    limits, labels = plan.header.limits.get("limits", {}), plan.header.extra.get("labels", {})
+    for kind, number in released.items():
+        if fault := kind_fault(kind, limits=limits, entities=entities, labels=labels):
+            raise UsageError(f"--allow {kind}={number}: {fault}")
 
 
 def question(plan: Plan) -> str:
@@ -115,6 +154,7 @@ async def run_plan(
     allow: dict[str, int] | None = None,
     stop_after: int | None = None,
     max_calls: int | None = None,
+    on_drift: OnDrift = OnDrift.HOLD,
 ) -> Status:
     """Connects and applies, with a live line, stopping well on Ctrl-C and SIGTERM.
 
@@ -126,7 +166,12 @@ async def run_plan(
 
     stop = Stop()
     pace = Pace.of(plan, tenant.budget.share)
-    with LiveLine(err) as line, anyio.CancelScope() as scope, stop_on_signals(stop, scope.cancel) as stopping:
+    with (
+        LiveLine(err) as line,
+        anyio.CancelScope() as scope,
+        stop_on_signals(stop, scope.cancel) as stopping,
+        _refused_before_writes(plan),
+    ):
         line.say(f"asking {tenant.name} who it is")
         async with connect(tenant) as target:
             stopping.is_orderly = True
@@ -136,10 +181,30 @@ async def run_plan(
                 allow=allow,
                 stop_after=stop_after,
                 max_calls=max_calls,
+                on_drift=on_drift,
                 stop=stop,
                 watch=lambda progress: line.say(pace.text(progress)),
             )
     return plan.status()
+
+
+@contextmanager
+def _refused_before_writes(plan: Plan) -> Iterator[None]:
+    """A journal that fails before anything was tried: the plan is refused, not stopped."""
+    try:
+        yield
+    except JournalError as error:
+        if _is_begun(plan):
+            raise
+        raise RefusedError(str(error)) from error
+
+
+def _is_begun(plan: Plan) -> bool:
+    """Whether something may have been written; also where the disk no longer tells."""
+    try:
+        return plan.is_begun()
+    except PlanError:
+        return True
 
 
 def tell(plan: Plan, now: Status, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -34,6 +35,16 @@ class PipeConsole(Console):
             self.file.write(dump(value) + "\n")
         except OSError as error:
             self.give_up(error)
+
+    def pieces(self, texts: Iterable[str]) -> None:
+        """Text as it is, bit by bit: what would be too large to hold at once."""
+        for text in texts:
+            if self.quiet:
+                return
+            try:
+                self.file.write(text)
+            except OSError as error:
+                self.give_up(error)
 
     def flush(self) -> None:
         """Now rather than when the interpreter ends, where a reader that has gone makes noise."""

@@ -53,6 +53,10 @@ class LiveLine:
         """For the planner's progress: rows read so far of a step."""
         self.say(f"planning {step}: {rows:,} rows")
 
+    def checking(self, step: str, rows: int) -> None:
+        """The same where rows are only looked at."""
+        self.say(f"checking {step}: {rows:,} rows")
+
 
 class Pace:
     """How fast a run is now, from what it has told in the last seconds, and how long it will take."""

@@ -12,6 +12,7 @@ from bulkops.cli import exits
 from bulkops.cli.app import ConfigOption, JsonOption, app, config_of, err, out, run_async
 from bulkops.cli.display import LiveLine
 from bulkops.cli.jobs import SourceOption, sources_of
+from bulkops.errors import TenantError
 
 if TYPE_CHECKING:
     from bulkops.plan import Plan
@@ -54,12 +55,18 @@ async def make_plan(
     from bulkops.planner.build import build_plan
     from bulkops.targets.autotask import connect
     from bulkops.tenant import load_tenant
+    from bulkops.validate import told_with
 
-    job = load_job(job_path, sources=sources)
+    job = load_job(job_path, sources=sources, keep_faults=True)
     path = output or Path(f"{job.name}.plan")
     check_overwrite(path)
-    tenant = load_tenant(job.tenant, config)
-    with LiveLine(err) as line:
-        line.say(f"asking {tenant.name} who it is")
-        async with connect(tenant) as target:
-            return await build_plan(job, target, path, url=tenant.url or "", progress=line.planning)
+    try:
+        tenant = load_tenant(job.tenant, config)
+        with LiveLine(err) as line:
+            line.say(f"asking {tenant.name} who it is")
+            async with connect(tenant) as target:
+                return await build_plan(job, target, path, url=tenant.url or "", progress=line.planning)
+    except TenantError as error:
+        if (told := await told_with(job, error)) is not error:
+            raise told from error
+        raise

@@ -28,9 +28,12 @@ def results(
     """Write where each row ended to files that a job can read back."""
     from bulkops.plan import Plan
     from bulkops.report.results import write_results
-    from bulkops.report.summary import counts_text, files_text
+    from bulkops.report.summary import counts_text, feed_back_text, files_text, print_steps
 
     plan = Plan.open(plan_path)
     written = write_results(plan, folder, as_workbook=file_format is Format.XLSX)
     out.print(counts_text(plan.progress()))
+    print_steps(plan, out)
     out.print(files_text(written), markup=False)
+    if told := feed_back_text(plan, written):
+        out.print(told, markup=False)

@@ -20,9 +20,20 @@ from bulkops.cli.app import (
     out,
     run_async,
 )
-from bulkops.cli.apply import AllowOption, allowed, code_of, question, run_plan, tell, tenant_of
+from bulkops.cli.apply import (
+    AllowOption,
+    DriftOption,
+    allowed,
+    check_kinds,
+    code_of,
+    question,
+    run_plan,
+    tell,
+    tenant_of,
+)
 from bulkops.cli.jobs import SourceOption, sources_of
 from bulkops.cli.plan import make_plan
+from bulkops.progress import OnDrift
 
 
 @app.command()
@@ -31,6 +42,7 @@ def run(
     yes: YesOption = False,
     allow: AllowOption = None,
     source: SourceOption = None,
+    on_drift: DriftOption = OnDrift.HOLD,
     config: ConfigOption = None,
 ) -> int:
     """Plan a job, ask, and apply it."""
@@ -39,6 +51,7 @@ def run(
     released = allowed(allow)
     check_may_ask(yes=yes)
     plan = run_async(partial(make_plan, job_path, None, sources_of(source), config_of(config)))
+    check_kinds(plan, released)
     print_plan(plan, out)
     out.print()
     if not plan.progress()["pending"]:
@@ -47,6 +60,8 @@ def run(
     if not ask_to_write(question(plan), yes=yes):
         err.print(f"nothing was written; the plan is kept: {command('apply', plan.path)}", markup=False)
         return exits.REFUSED
-    now = run_async(partial(run_plan, plan, tenant_of(plan, config_of(config), None), allow=released))
+    now = run_async(
+        partial(run_plan, plan, tenant_of(plan, config_of(config), None), allow=released, on_drift=on_drift)
+    )
     tell(plan, now, as_json=False)
     return code_of(now)

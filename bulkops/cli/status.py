@@ -10,8 +10,9 @@ from bulkops.cli.show import PlanArgument
 def status(plan_path: PlanArgument, as_json: JsonOption = False) -> None:
     """Say where a plan stands, and what a running apply waits for."""
     from bulkops.plan import Plan, PlanState
-    from bulkops.render import command
-    from bulkops.report.summary import counts_text, print_endings, usage_text, why_stopped
+    from bulkops.render import command, printable
+    from bulkops.report.held import print_held
+    from bulkops.report.summary import counts_text, usage_text, why_stopped
     from bulkops.views import status_json
 
     plan = Plan.open(plan_path)
@@ -22,10 +23,10 @@ def status(plan_path: PlanArgument, as_json: JsonOption = False) -> None:
     is_running = now.state is PlanState.RUNNING
     out.print(f"{plan_path}: {now.state}, {counts_text(now.counts)}", markup=False)
     out.print(usage_text(now))
-    if now.waiting:
-        out.print(f"waiting: {now.waiting}" if is_running else why_stopped(now.waiting), markup=False)
-    if now.counts["held"]:
-        print_endings(plan, ("held",), out)
+    if now.waiting and now.state is not PlanState.FINISHED:
+        told = f"waiting: {now.waiting}" if is_running else why_stopped(now.waiting)
+        out.print(printable(told), markup=False)
+    print_held(plan, out)
     if now.counts["pending"] and not is_running:
         verb = "Go on" if now.state is PlanState.STOPPED else "Apply it"
         out.print(f"{verb} with: {command('apply', plan_path)}", markup=False)

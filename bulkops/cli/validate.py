@@ -4,43 +4,114 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bulkops.cli import exits
-from bulkops.cli.app import app, out, run_async
+from bulkops.cli.app import JsonOption, app, err, out, run_async
+from bulkops.cli.display import LiveLine
 from bulkops.cli.jobs import SourceOption, sources_of
+
+if TYPE_CHECKING:
+    from bulkops.grouping import Grouped
+    from bulkops.job import Job
+    from bulkops.planner.precheck import ReadyStep
+    from bulkops.planner.rowcheck import RowFault
 
 
 @app.command()
 def validate(
     job_path: Annotated[Path, typer.Argument(metavar="JOB", help="The job file.")],
     source: SourceOption = None,
+    as_json: JsonOption = False,
 ) -> int:
-    """Check a job offline: its file, its sources, every row."""
+    """Check a job offline: its file, its sources, every row. Like faults are told as one, with --json each."""
     from bulkops.job import load_job
-    from bulkops.planner.linkcheck import reference_faults
-    from bulkops.render import printable
-    from bulkops.validate import validate_job
 
-    job = load_job(job_path, sources=sources_of(source))
-    rows = 0
-    faulty: set[str] = set()
-    steps = run_async(partial(validate_job, job))
-    for checked in steps:
-        ready = checked.ready
-        written = f", {ready.source.dialect}" if ready.source.dialect else ""
-        out.print(f"step {ready.step.name}: {ready.source.display}{written}", markup=False)
-        for warning in ready.source.warnings:
-            out.print(f"  Warning: {warning}", markup=False)
-        for fault in checked.row_faults():
-            faulty.add(fault.where)
-            out.print(printable(f"  {fault}"), markup=False)
-        rows += sum(1 for _ in ready.source.rows())
-    for fault in reference_faults([checked.ready for checked in steps]):
-        faulty.add(fault.where)
-        out.print(printable(f"  {fault}"), markup=False)
-    out.print(f"{job_path} is valid; {rows - len(faulty):,} of {rows:,} rows can be planned.", markup=False)
+    job = load_job(job_path, sources=sources_of(source), keep_faults=True)
+    return run_async(partial(_as_json if as_json else _as_text, job, job_path))
+
+
+async def _as_text(job: Job, path: Path) -> int:
+    from bulkops.grouping import Grouped
+    from bulkops.planner.rowcheck import RowCheck, refusal
+    from bulkops.validate import examine_offline
+
+    examined = await examine_offline(job)
+    with LiveLine(err) as line:
+        if examined.faults:
+            raise await refusal(examined, progress=line.checking)
+        check = RowCheck(examined, progress=line.checking)
+        found = {ready.step.name: Grouped() for ready in examined.steps}
+        async for fault in check.found():
+            found[fault.step].add(str(fault.place), str(fault.error))
+        if check.faults:
+            raise await refusal(examined, progress=line.checking)
+    for ready in examined.steps:
+        _print_step(ready, found[ready.step.name])
+    good = check.rows - check.at_fault
+    out.print(f"{path} is valid; {good:,} of {check.rows:,} rows can be planned.", markup=False)
+    if any(grouped.is_shortened for grouped in found.values()):
+        out.print(f"Every fault of every row: bulkops validate {path} --json", markup=False)
     out.print("What only the tenant knows (its picklists, its records) is checked by `bulkops plan`.")
-    return exits.WITH_ERRORS if faulty else exits.DONE
+    return exits.WITH_ERRORS if check.at_fault else exits.DONE
+
+
+def _print_step(ready: ReadyStep, found: Grouped) -> None:
+    from bulkops.render import printable
+
+    written = f", {ready.source.dialect}" if ready.source.dialect else ""
+    out.print(f"step {ready.step.name}: {ready.source.display}{written}", markup=False)
+    for warning in _warnings(ready):
+        out.print(printable(f"  Warning: {warning}"), markup=False)
+    for line in found.lines():
+        out.print(printable(f"  {line}"), markup=False)
+
+
+def _warnings(ready: ReadyStep) -> list[str]:
+    """What the user should know of a step whose rows were looked at."""
+    from bulkops.planner.precheck import utc_warnings
+
+    return [*ready.source.warnings, *ready.warnings, *utc_warnings(ready)]
+
+
+async def _as_json(job: Job, path: Path) -> int:
+    """One object, written as it comes, since its rows can be many: nothing of them is kept."""
+    from bulkops.job.yamlfile import position
+    from bulkops.plan.encoding import dump
+    from bulkops.planner.rowcheck import RowCheck
+    from bulkops.validate import examine_offline
+
+    examined = await examine_offline(job)
+    check = RowCheck(examined)
+    out.pieces([f'{{"job":{dump(str(path))},"row_faults":['])
+    comma = ""
+    async for fault in check.found():
+        out.pieces([comma, dump(_row_json(fault))])
+        comma = ","
+    faults = sorted({*examined.faults, *check.faults}, key=position)
+    rest = {
+        "faults": [{"where": f.where, "message": f.message, "hint": f.hint} for f in faults],
+        "warnings": [warning for ready in examined.steps for warning in _warnings(ready)],
+        "rows": check.rows,
+        "rows_at_fault": check.at_fault,
+        "valid": not faults,
+    }
+    out.pieces(["],", dump(rest)[1:], "\n"])
+    if faults:
+        return exits.REFUSED
+    return exits.WITH_ERRORS if check.at_fault else exits.DONE
+
+
+def _row_json(fault: RowFault) -> dict[str, Any]:
+    error, place = fault.error, fault.place
+    sheet = {"sheet": place.sheet} if place.sheet else {}
+    return {
+        "step": fault.step,
+        "row": {"file": place.file, "line": place.line, **sheet},
+        "column": error.column or None,
+        "value": error.value,
+        "field": error.field or None,
+        "message": error.message,
+    }

@@ -71,11 +71,19 @@ __all__ = [
 NO_SOURCES: Mapping[str, Path] = {}
 
 
-def load_job(path: Path, *, sources: Mapping[str, Path] = NO_SOURCES, only_supported: bool = True) -> Job:
+def load_job(
+    path: Path,
+    *,
+    sources: Mapping[str, Path] = NO_SOURCES,
+    only_supported: bool = True,
+    keep_faults: bool = False,
+) -> Job:
     """Reads a job file; `sources` maps a step's name to the file that it reads instead.
 
     Raises JobError with every fault of the file in its order, each with file:line, and with what this
     version does not run yet unless `only_supported` is off. Says nothing about entities and columns.
+    With `keep_faults` the job has them in its `faults` instead, so that the rest of it can be looked at
+    too; only a text without any shape is raised.
     """
     faults = Faults(str(path))
     root = read_yaml(path, faults)
@@ -86,9 +94,12 @@ def load_job(path: Path, *, sources: Mapping[str, Path] = NO_SOURCES, only_suppo
     job = _with_sources(job, sources, faults)
     if only_supported:
         faults.found += unsupported(job)
-    if faults.found:
-        raise faults.error()
-    return job
+    if not faults.found:
+        return job
+    error = faults.error()
+    if keep_faults:
+        return replace(job, faults=error.faults)
+    raise error
 
 
 def _with_sources(job: Job, sources: Mapping[str, Path], faults: Faults) -> Job:
@@ -114,6 +125,7 @@ def _reading(step: Step, file: Path) -> Step:
         usual_sheet=old.sheet if old and file.suffix.lower() == ".xlsx" else None,
         distinct=old.distinct if old else None,
         is_override=True,
+        stands_for=old,
     )
     return replace(step, source=source)
 
@@ -134,7 +146,6 @@ UNSUPPORTED: tuple[tuple[str, Finder], ...] = (
     ("the recipe `reassign`", _as_recipe("reassign", Reassign)),
     ("the recipe `close_projects`", _as_recipe("close_projects", CloseProjects)),
     ("a query as source", _in_steps("source", lambda step: isinstance(step.source, QuerySource))),
-    ("`marker`", _in_steps("marker", lambda step: step.marker is not None)),
 )  # fmt: skip
 """What job files can say and this version does not do: taken out line by line as it comes to life."""
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from bulkops.errors import Fault
 from bulkops.job.model import FieldSpec, Job, Step, StepAction
 from bulkops.job.yamlfile import position
+from bulkops.marker import unfit
 from bulkops.schema import Entity
 from bulkops.wording import TENANT_COUNTS, field_hint, listed, shown
 
@@ -31,11 +32,14 @@ def check_job(job: Job, find_entity: FindEntity, suggest: Suggest) -> list[Fault
 
 def _check_step(step: Step, find_entity: FindEntity, suggest: Suggest) -> Iterator[Fault]:
     entity = find_entity(step.entity)
+    if entity is None and "entity" in step.broken:
+        return
     if entity is None:
         yield _unknown_entity(step.where("entity"), step.entity, suggest)
         return
     yield from _check_action(step, entity)
     yield from _check_match(step, entity)
+    yield from _check_marker(step, entity)
     for name, spec, wanted in _lookups(step, entity):
         yield from _check_lookup(name, spec, wanted, find_entity, suggest)
 
@@ -46,11 +50,13 @@ def _lookups(step: Step, entity: Entity) -> Iterator[tuple[str, FieldSpec, str]]
     Of a field that does not exist the mapping tells.
     """
     for name, spec in step.specs().items():
+        if spec.is_broken:
+            continue
         field = entity.find(name)
         is_known = field is not None or (name.startswith("udf:") and not entity.is_live)
         if spec.lookup and (is_known or spec.entity):
             yield name, spec, spec.entity or (field.reference if field else "")
-    if step.impersonate is not None and step.impersonate.lookup:
+    if step.impersonate is not None and step.impersonate.lookup and not step.impersonate.is_broken:
         yield "impersonate", step.impersonate, step.impersonate.entity or "Resources"
 
 
@@ -61,6 +67,8 @@ def _unknown_entity(where: str, name: str, suggest: Suggest) -> Fault:
 
 
 def _check_action(step: Step, entity: Entity) -> Iterator[Fault]:
+    if "action" in step.broken:
+        return
     needed = ("create", "update") if step.action is StepAction.UPSERT else (step.action.value,)
     lacking = [action for action in needed if action not in entity.can]
     if not lacking:
@@ -84,6 +92,21 @@ def _check_match(step: Step, entity: Entity) -> Iterator[Fault]:
         if name.casefold() in mapped and entity.find(name) is None:
             continue  # of a mapped field that does not exist the mapping tells
         yield from _check_comparable(name, entity, step.where("match"), "match")
+
+
+def _check_marker(step: Step, entity: Entity) -> Iterator[Fault]:
+    """A mark is written when a record is created, and looked for when the answer was lost."""
+    if step.marker is None:
+        return
+    where, field = step.where("marker"), entity.find(step.marker)
+    if not entity.is_queryable:
+        message = f"{entity.name} cannot be queried, so no mark can be looked for"
+        yield Fault(where=where, message=message, hint="Leave `marker` out.")
+        return
+    yield from _check_comparable(step.marker, entity, where, "marker")
+    if field is not None and (why := unfit(field)):
+        message = f"{entity.name}.{field.name} {why}, so `marker` cannot name it"
+        yield Fault(where=where, message=message, hint="Name a text field that is free.")
 
 
 def _check_lookup(

@@ -19,9 +19,9 @@ _SOURCES = ("column", "columns", "value", "template")
 _NEEDS = {
     "columns": ("lookup", "from"),
     "labels": ("column",),
-    "lookup": ("column", "columns", "value"),
+    "lookup": _SOURCES,
     "entity": ("lookup",),
-    "from": ("column", "columns"),
+    "from": _SOURCES,
 }
 """A key, and the keys of which one must stand beside it."""
 
@@ -101,7 +101,7 @@ def _check_together(form: Form, spec: FieldSpec) -> None:
     for first, second in _CONFLICTS:
         if form.has(first) and form.has(second):
             form.fault(second, f"`{first}` and `{second}` exclude each other")
-    if spec.lookup and given and "template" not in given and len(spec.lookup) != max(1, len(spec.columns)):
+    if spec.lookup and given and len(spec.lookup) != max(1, len(spec.columns)):
         form.fault("lookup", *lookup_mismatch(len(spec.lookup), max(1, len(spec.columns))))
 
 

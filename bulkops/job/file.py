@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bulkops.job.fields import read_field
@@ -17,11 +19,12 @@ from bulkops.job.model import (
     OpenTasks,
     Reassign,
     Recipe,
+    Source,
     Step,
     StepAction,
 )
 from bulkops.job.sources import NO_FILE, read_conditions, read_file_source, read_source
-from bulkops.job.yamlfile import Entry, Faults, Node, Text
+from bulkops.job.yamlfile import Entry, Faults, Node, Text, position
 from bulkops.job.yamlform import Form, read_text
 from bulkops.safety import DEFAULTS, Limit
 from bulkops.wording import did_you_mean, listed, shown
@@ -33,7 +36,8 @@ _MOST_ROWS = 10**9
 
 
 def read_job(root: Node, path: Path, faults: Faults) -> Job:
-    """The job in `root`. It may be used only if `faults` stayed empty."""
+    """The job in `root`. It may be planned only if `faults` stayed empty."""
+    before = [position(fault) for fault in faults.found]
     with Form(root, "a job", faults) as form:
         _check_version(form)
         missing = form.texts("missing", may_be_empty=True)
@@ -43,7 +47,7 @@ def read_job(root: Node, path: Path, faults: Faults) -> Job:
             tenant=form.text("tenant"),
             reason=form.optional_text("reason", may_be_empty=True) or "",
             missing=missing if form.has("missing") else ("",),
-            steps=tuple(_step(node, path, faults) for node in form.rows("steps", required=_is_plain(form))),
+            steps=_steps(form, path, before),
             limits=_limits(form),
             recipe=_recipe(form, path.parent),
             lines={key: entry.key.place.line for key, entry in form.entries.items()},
@@ -52,7 +56,21 @@ def read_job(root: Node, path: Path, faults: Faults) -> Job:
         for key in kinds[1:]:
             hint = "A job has steps, or one recipe; write a second job."
             form.fault(key, f"`{kinds[0]}` and `{key}` exclude each other", hint)
-    return job
+    return replace(job, broken=frozenset(form.broken))
+
+
+def _steps(form: Form, path: Path, misread: Sequence[tuple[int, int]]) -> tuple[Step, ...]:
+    """The steps. `misread`: line and column of faults in the text itself, where an entry may be missing."""
+    nodes = form.rows("steps", required=_is_plain(form))
+    starts = [node.place.line for node in nodes]
+    ends = [*starts, 1 << 31][1:]
+    steps = []
+    for node, start, end in zip(nodes, starts, ends, strict=True):
+        step = _step(node, path, form.faults)
+        if any(start <= line < end and column >= node.place.column for line, column in misread):
+            step = replace(step, broken=step.broken | {"fields", "udf", "ignore", "match"})
+        steps.append(step)
+    return tuple(steps)
 
 
 def _check_version(form: Form) -> None:
@@ -78,13 +96,13 @@ def _name(form: Form, key: str) -> str:
 
 def _step(node: Node, path: Path, faults: Faults) -> Step:
     with Form(node, "a step", faults) as form:
-        source = form.node("source", required=True)
         form.node("fields", required=not form.has("udf"))
-        return Step(
+        step = Step(
             name=_name(form, "name"),
             entity=form.text("entity"),
-            action=form.choice("action", StepAction, required=True) or StepAction.CREATE,
-            source=NO_FILE if source is None else read_source(source, path.parent, faults),
+            # Of all actions an update demands the least of its fields.
+            action=form.choice("action", StepAction, required=True) or StepAction.UPDATE,
+            source=form.read("source", lambda item: _source(item, path, faults), NO_FILE, required=True),
             match=form.texts("match"),
             fields=_fields(form, "fields"),
             udf=_fields(form, "udf"),
@@ -95,6 +113,11 @@ def _step(node: Node, path: Path, faults: Faults) -> Step:
             line=form.place.line,
             lines={key: entry.key.place.line for key, entry in form.entries.items()},
         )
+    return replace(step, broken=frozenset(form.broken))
+
+
+def _source(node: Node, path: Path, faults: Faults) -> Source:
+    return read_source(node, path.parent, faults)
 
 
 def _fields(form: Form, key: str) -> dict[str, FieldSpec]:
@@ -102,7 +125,7 @@ def _fields(form: Form, key: str) -> dict[str, FieldSpec]:
     specs: dict[str, FieldSpec] = {}
     seen: dict[str, Entry] = {}
     for entry in form.pairs(key):
-        name = entry.key.text
+        name, told = entry.key.text, len(form.faults.found)
         first = seen.setdefault(name.casefold(), entry)
         if first is not entry:
             message = f"the field {shown(name)} stands here and in line {first.key.place.line}"
@@ -110,18 +133,20 @@ def _fields(form: Form, key: str) -> dict[str, FieldSpec]:
         if name.casefold().startswith("udf:"):
             hint = f"Write {shown(name[4:])} under `udf`."
             form.faults.add(entry.key.place, f"{shown(name)} is a user-defined field", hint)
-        specs[name] = read_field(entry.value, entry.key.place, form.faults)
+        spec = read_field(entry.value, entry.key.place, form.faults)
+        specs[name] = replace(spec, is_broken=len(form.faults.found) > told)
+        form.pardon()
     return specs
 
 
 def _impersonate(form: Form) -> FieldSpec | None:
-    node = form.node("impersonate")
+    node, told = form.node("impersonate"), len(form.faults.found)
     if node is None:
         return None
     spec = read_field(node, form.at("impersonate"), form.faults)
     if spec.template is not None or spec.from_ is not None:
         form.fault("impersonate", "`impersonate` takes `column` or `value`, with `lookup`")
-    return spec
+    return replace(spec, is_broken=len(form.faults.found) > told)
 
 
 def _limits(form: Form) -> dict[str, Limit]:

@@ -121,6 +121,7 @@ class FileSource:
     usual_sheet: str | None = None  # of the file that this one stands for: taken where it has such a sheet
     distinct: Distinct | None = None
     is_override: bool = False  # given on the command line in place of the job's own file
+    stands_for: FileSource | None = field(default=None, compare=False, repr=False)  # that file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +175,7 @@ class FieldSpec:
     empty: Empty = Empty.SKIP
     inactive: Inactive | None = None
     where: str = ""  # "jobs/x.yaml:12"
+    is_broken: bool = field(default=False, compare=False)  # something in it could not be understood
 
     @property
     def source_columns(self) -> tuple[str, ...]:
@@ -198,6 +200,8 @@ class Step:
     file: str = ""  # the job file, for messages
     line: int = 0
     lines: Mapping[str, int] = field(default_factory=dict)  # where each key stands
+    broken: frozenset[str] = field(default=frozenset(), compare=False)
+    """Keys that are missing or could not be understood: nothing follows from what stands for them."""
 
     def where(self, key: str = "") -> str:
         """Where a key stands, or where the step begins: `jobs/x.yaml:12`."""
@@ -207,12 +211,16 @@ class Step:
         """`fields` and `udf` in one: UDFs as "udf:Name"."""
         return {**self.fields, **{f"udf:{name}": spec for name, spec in self.udf.items()}}
 
+    def named(self) -> frozenset[str]:
+        """The columns that its fields, and what makes its rows distinct, name; but for those in templates."""
+        specs = [*self.specs().values(), *([self.impersonate] if self.impersonate else [])]
+        distinct = None if isinstance(self.source, QuerySource) else self.source.distinct
+        by = distinct.by if distinct else ()
+        return frozenset(name for spec in specs for name in spec.source_columns if name) | set(by)
+
     def unread(self) -> frozenset[str]:
         """The columns that are ignored and that nothing else names: what they hold is nobody's matter."""
-        specs = [*self.specs().values(), *([self.impersonate] if self.impersonate else [])]
-        named = {name for spec in specs for name in spec.source_columns}
-        distinct = None if isinstance(self.source, QuerySource) else self.source.distinct
-        return frozenset(self.ignore) - named - set(distinct.by if distinct else ())
+        return frozenset(self.ignore) - self.named()
 
 
 class Method(StrEnum):
@@ -287,6 +295,9 @@ class Job:
     limits: Mapping[str, Limit] = field(default_factory=lambda: dict(DEFAULTS))  # all that are in force
     recipe: Recipe | None = None
     lines: Mapping[str, int] = field(default_factory=dict)  # where each key stands
+    faults: tuple[Fault, ...] = field(default=(), compare=False)
+    """What is wrong with its file: a job with faults can be looked at further, and is never planned."""
+    broken: frozenset[str] = field(default=frozenset(), compare=False)  # as those of a step
 
     def where(self, key: str = "") -> str:
         """Where a key stands: `jobs/x.yaml:3`."""

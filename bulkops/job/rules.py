@@ -10,7 +10,7 @@ from bulkops.wording import did_you_mean, listed, shown
 
 
 def rule_faults(job: Job) -> list[Fault]:
-    """Every rule that is broken. Speaks only of keys that could be read."""
+    """Every rule that is not kept. Speaks only of keys that could be read."""
     faults = list(_names(job.steps))
     for number, step in enumerate(job.steps):
         faults += _match(step)
@@ -36,11 +36,12 @@ def _line(step: Step, key: str) -> int:
 
 
 def _match(step: Step) -> Iterator[Fault]:
-    if "action" in step.lines and step.action is not StepAction.CREATE and "match" not in step.lines:
+    needs_match = "action" in step.lines and step.action is not StepAction.CREATE
+    if needs_match and "match" not in step.lines and not {"action", "match"} & step.broken:
         hint = "Name the fields by which a record is found, such as match: [externalID]."
         yield Fault(where=step.where("action"), message=f"`{step.action}` needs `match`", hint=hint)
     specs = step.specs()
-    if not specs:
+    if not specs or {"fields", "udf"} & step.broken:
         return
     mapped = {name.casefold() for name in specs}
     for name in step.match:
@@ -65,10 +66,16 @@ def _delete(step: Step) -> Iterator[Fault]:
 
 
 def _marker(step: Step) -> Iterator[Fault]:
-    if step.marker is None or step.action in (StepAction.CREATE, StepAction.UPSERT):
+    """The mark of a create has its field for itself: no row's value, and no key, stands there."""
+    if step.marker is None:
         return
-    message = f"`marker` is for creates, and this step's action is `{step.action}`"
-    yield Fault(where=step.where("marker"), message=message, hint="Leave it out.")
+    where, name = step.where("marker"), step.marker.casefold()
+    if step.action not in (StepAction.CREATE, StepAction.UPSERT):
+        message = f"`marker` is for creates, and this step's action is `{step.action}`"
+        yield Fault(where=where, message=message, hint="Leave it out.")
+    if name in {mapped.casefold() for mapped in (*step.specs(), *step.match)}:
+        message = f"`marker` names {shown(step.marker)}, which the step fills from its rows"
+        yield Fault(where=where, message=message, hint="Name a text field that is free.")
 
 
 def _from(
@@ -79,6 +86,8 @@ def _from(
     found = [other for other in steps if other.name == spec.from_]
     if not found:
         names = [other.name for other in reachable if other.name]
+        if not all(other.name for other in steps) and not did_you_mean(spec.from_, names):
+            return  # it may be the one whose name could not be read
         hint = did_you_mean(spec.from_, names) or (f"The steps so far are {listed(names)}." if names else "")
         yield Fault(
             where=spec.where, message=f"`from` names {shown(spec.from_)}, which is no step", hint=hint
@@ -86,8 +95,29 @@ def _from(
         return
     other = found[0]
     if all(other is not earlier for earlier in reachable):
-        message = f"`from` names the step {shown(spec.from_)}, which comes later (line {other.line})"
-        yield Fault(where=spec.where, message=message, hint=f"Move it above {shown(step.name)}.")
-    if "match" not in other.lines:
+        yield _later(spec, step, other, steps)
+    if "match" not in other.lines and "match" not in other.broken:
         message = f"`from` needs a `match` in the step {shown(other.name)}, to know its records by"
         yield Fault(where=spec.where, message=message)
+
+
+def _later(spec: FieldSpec, step: Step, other: Step, steps: tuple[Step, ...]) -> Fault:
+    message = f"`from` names the step {shown(other.name)}, which comes later (line {other.line})"
+    way = _way(other, step, steps)
+    if not way:
+        return Fault(where=spec.where, message=message, hint=f"Move it above {shown(step.name)}.")
+    cycle = " → ".join([step.name, *way])
+    hint = "Take one of these references out, and set it in a further step that updates the records."
+    return Fault(where=spec.where, message=f"{message} and needs this one: a cycle, {cycle}", hint=hint)
+
+
+def _way(start: Step, goal: Step, steps: tuple[Step, ...]) -> list[str]:
+    """The names of the steps from `start` to `goal`, each of which needs the next; none: it is not needed."""
+    by_name = {step.name: step for step in steps}
+    ways = {start.name: [start.name]}
+    for name in (found := [start.name]):
+        for needed in dict.fromkeys(spec.from_ for spec in by_name[name].specs().values()):
+            if needed in by_name and needed not in ways:
+                ways[needed] = [*ways[name], needed]
+                found.append(needed)
+    return ways.get(goal.name, [])

@@ -32,7 +32,7 @@ _KEYS_BY_TYPE = {
 _DIALECT_KEYS = (*_TEXT_KEYS, "sheet")
 _COMMON_ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1", "cp437", "cp850", "mac-roman", "shift-jis")
 _NAMED_SIGNS = {"tab": "\t", "\\t": "\t"}
-NO_FILE = FileSource(file=Path(), display="")  # stands in for a source that could not be read
+NO_FILE: Source = FileSource(file=Path(), display="")  # stands in for a source that could not be read
 _LAST_ROW = 1_048_576  # of a sheet
 
 

@@ -64,26 +64,41 @@ class Form:
         self.place = node.place
         self.entries: dict[str, Entry] = {}
         self.is_table = isinstance(node, Table)
+        self.broken: set[str] = set()  # keys under which something is wrong, or that are missing
         self._asked: dict[str, None] = {}
         self._missing: list[str] = []
         if isinstance(node, Table):
             self.entries = {entry.key.text: entry for entry in node.entries}
         else:
             faults.add(node.place, f"{what} must be a table of keys, not {kind_of(node)}")
+        self._reading, self._noted = "", len(faults.found)
 
     def __enter__(self) -> Form:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._blame()
         meant = set()  # a required key that is merely misspelt is one fault, not two
         for name in self.unknown():
             near = nearest(name, self._asked)
             meant.add(near)
+            self.broken.add(near)
             hint = f"Did you mean `{near}`?" if near else f"It takes {listed(list(self._asked))}."
             self.fault(name, f"{self.what} has no key {shown(name)}", hint)
         for key in self._missing:
             if key not in meant:
                 self.faults.add(self.place, f"{self.what} needs `{key}`")
+        self.broken.update(self._missing)
+
+    def _blame(self) -> None:
+        """What was noted since a key was asked for is wrong with that key."""
+        if len(self.faults.found) > self._noted:
+            self.broken.add(self._reading)
+        self.pardon()
+
+    def pardon(self) -> None:
+        """What was noted since then is known by the values themselves: the key as a whole is sound."""
+        self._noted = len(self.faults.found)
 
     def unknown(self) -> list[str]:
         """The keys that nobody asked for so far."""
@@ -101,11 +116,18 @@ class Form:
         return self.entries[key].key.place if key in self.entries else self.place
 
     def fault(self, key: str, message: str, hint: str = "") -> None:
+        self._blame()
         self.faults.add(self.at(key), message, hint)
+        self.broken.add(key)
+        self.pardon()
 
     def node(self, key: str, *, required: bool = False) -> Node | None:
         """What stands under a key, unread."""
+        self._blame()
+        self._reading = key
         self._asked[key] = None
+        if not self.is_table:
+            self.broken.add(key)
         entry = self.entries.get(key)
         if entry is None and required and self.is_table:
             self._missing.append(key)

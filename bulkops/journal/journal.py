@@ -90,17 +90,13 @@ class Journal:
         self._run = run
         self._scribe = scribe
         self._clock = clock
-        self.opened_at = clock()
         self._kinds = bytearray(1) + plan.actions.encode().translate(_PLANNED)
         self._ids = array("q", [NO_ID]) * len(self._kinds)
         self._seq = 0
         self._through = 0
         self._recover(opened.connection)
         self.is_begun = self._seq > 0  # something was tried in an earlier run
-        self._sent_at = self._when_sent(opened.connection)
-        self._floors: dict[int, int] = {
-            n: sent[2] for n, sent in self._sent_at.items() if sent[2] is not None
-        }
+        self._floors = self._left_in_doubt(opened.connection)
         self._is_closed = False
 
     # --- opening ---
@@ -178,15 +174,18 @@ class Journal:
             f"Take an undamaged copy of it"
         )
 
-    def _when_sent(self, connection: sqlite3.Connection) -> dict[int, tuple[float, float, int | None]]:
-        """First and last intent of each change in doubt, since it was last known to be pending; its floor."""
+    def _left_in_doubt(self, connection: sqlite3.Connection) -> dict[int, int | None]:
+        """The changes in doubt, and of each the floor: the least one since it was last known to be pending.
+
+        Not when they were sent: that is what a wall clock said, and it may have jumped since.
+        """
         return {
             n: connection.execute(
-                "SELECT min(at), max(at), CASE WHEN count(id) = count(*) THEN min(id) END"
+                "SELECT CASE WHEN count(id) = count(*) THEN min(id) END"
                 " FROM journal WHERE n = ?1 AND kind = 'intent' AND seq >"
                 " (SELECT ifnull(max(seq), 0) FROM journal WHERE n = ?1 AND kind NOT IN ('intent', 'doubt'))",
                 (n,),
-            ).fetchone()
+            ).fetchone()[0]
             for n, code in enumerate(self._kinds)
             if code in _IN_DOUBT
         }
@@ -216,15 +215,20 @@ class Journal:
         """How many changes are settled, the plan's own unchanged and rejected ones included."""
         return self._kinds.translate(_IS_SETTLED).count(1)
 
-    def in_doubt(self) -> list[tuple[int, float, float]]:
-        """Changes left in doubt by earlier runs and not settled since: number, first and last intent (epoch).
+    def counts(self) -> dict[str, int]:
+        """How many changes ended as what, and how many are pending, the plan's own words included."""
+        ended = {kind.value: self._kinds.count(code) for kind, code in _CODE.items() if kind.is_settled}
+        return {**ended, "pending": len(self._kinds) - 1 - self.settled_count}
 
-        A killed run may have sent a request later than it wrote the intent, but before `opened_at`.
+    def in_doubt(self) -> list[int]:
+        """Changes left in doubt by earlier runs and not settled since, by number.
+
+        A killed run may have sent a request later than it wrote the intent, but not after this was opened.
         """
-        return [(n, *at[:2]) for n, at in self._sent_at.items() if self.is_in_doubt(n)]
+        return [n for n in self._floors if self.is_in_doubt(n)]
 
     def floor(self, n: int) -> int | None:
-        """The highest id of its entity that was known before the create of change `n`, in doubt, could leave."""
+        """The highest id of its entity known before the create of change `n`, in doubt, could leave."""
         return self._floors.get(n)
 
     def holders(self, ids: Collection[int]) -> list[tuple[int, int]]:
@@ -270,7 +274,7 @@ class Journal:
         await done
 
     def note(self, *entries: Entry) -> None:
-        """Queues what happened, all or nothing of it; durable with the next commit. Calls keep their order."""
+        """Queues what happened, all or nothing; durable with the next commit. Calls keep their order."""
         self._scribe.check()
         at = self._clock()
         self._scribe.put(

@@ -7,6 +7,7 @@ error of a row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,7 +19,9 @@ from bulkops.record import IMPERSONATE, RowError, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.wording import TENANT_COUNTS, field_hint, listed
 
-__all__ = ["Mapper", "compile_mapping"]
+__all__ = ["Mapper", "check_columns", "compile_mapping", "read_mapping"]
+
+_PLAIN = re.compile(r"\w[\w .()/%+*;=<>|&$€@'°-]*").fullmatch  # needs no quotes in a YAML list
 
 
 def compile_mapping(
@@ -31,11 +34,32 @@ def compile_mapping(
 
     Whether the entity can do the step's action, and be searched by `match`, is not checked here.
     """
+    mapper, faults = read_mapping(step, entity, columns, missing=missing, file=file)
+    if faults:
+        raise JobError(faults)
+    return mapper
+
+
+def read_mapping(
+    step: Step, entity: Entity, columns: Sequence[str] | None, *, missing: Sequence[str], file: str
+) -> tuple[Mapper, list[Fault]]:
+    """As `compile_mapping`, with every fault beside a mapper of the fields that are in order.
+
+    That mapper tells what is wrong with rows in spite of the faults, where `columns` are known.
+    """
     compiler = _Compiler(step, entity, Columns(columns, missing, file))
     mapper = compiler.mapper()
-    if compiler.faults:
-        raise JobError(sorted(compiler.faults, key=_line))
-    return mapper
+    return mapper, sorted(compiler.faults, key=_line)
+
+
+def check_columns(step: Step, columns: Sequence[str], *, file: str) -> list[Fault]:
+    """Faults of the columns alone, for a step whose entity nobody knows."""
+    compiler = _Compiler(step, _NO_ENTITY, Columns(columns, (), file))
+    compiler.use_columns()
+    return sorted(compiler.faults, key=_line)
+
+
+_NO_ENTITY = Entity(name="", singular="", can={}, is_queryable=False)
 
 
 def _line(fault: Fault) -> int:
@@ -50,6 +74,8 @@ class _Compiler:
         self.mapped: dict[str, str] = {}  # field names, and where the job maps them
         self.matched = {shape.name for name in step.match if (shape := self._shape_of(name))}
         self.creates_only = step.action is StepAction.CREATE
+        self.meant: set[str] = set()  # fields that are merely misspelt: one fault is enough
+        self.sees_all = True  # whether it is known which columns the fields read
 
     def fault(self, where: str, message: str, hint: str = "") -> None:
         self.faults.append(Fault(where=where, message=message, hint=hint))
@@ -59,20 +85,41 @@ class _Compiler:
         made.append(self._author())
         self._check_required()
         self._check_columns()
-        filled = _parents_first([item for item in made if item])
+        filled = _parents_first(self._whole([item for item in made if item]))
         return Mapper(filled, len(self.columns.names), creates_only=self.creates_only)
+
+    def use_columns(self) -> None:
+        """Checks the columns alone."""
+        for spec in (*self.step.specs().values(), self.step.impersonate):
+            if spec is not None:
+                self._use_columns(spec)
+        self._check_columns()
+
+    def _whole(self, filled: list[Filled]) -> list[Filled]:
+        """Without the fields that are chosen inside the value of one that is at fault."""
+        lost = set(self.mapped) - {item.way.name for item in filled}
+        return [item for item in filled if item.way.parent not in lost]
 
     def _field(self, name: str, spec: FieldSpec) -> Filled | None:
         shape = self._shape_of(name)
         if shape is None:
             self.fault(spec.where, *self._unknown(name))
             self._use_columns(spec)
+            if meant := self.entity.meant(name):
+                self.meant.add(meant.name)
             return None
+        if spec.is_broken:
+            self.mapped[shape.name] = spec.where
+            self._use_columns(spec)
+            return None
+        told = len(self.faults)
         self._check_writable(shape, spec)
         if shape.name in self.mapped:
             self.fault(spec.where, f"{shape.name} is mapped twice, also at {self.mapped[shape.name]}")
         self.mapped[shape.name] = spec.where
-        before = len(self.faults)
+        if len(self.faults) > told:  # it has to go, however it is filled
+            self._use_columns(spec)
+            return None
         about = About(
             shape=shape,
             parent=self.entity.find(shape.picklist_parent) if shape.picklist_parent else None,
@@ -82,7 +129,7 @@ class _Compiler:
             is_key=shape.name in self.matched,
         )
         way = field_map(about, spec, self.columns, faults=self.faults)
-        self._name_both(about, before)
+        self._name_both(about, told)
         return Filled(way=way, nothing=self._nothing(shape, spec)) if way else None
 
     def _author(self) -> Filled | None:
@@ -90,11 +137,14 @@ class _Compiler:
         spec = self.step.impersonate
         if spec is None:
             return None
+        if spec.is_broken:
+            self._use_columns(spec)
+            return None
         where = self.step.where(IMPERSONATE)
         if not self.entity.can_impersonate:
             message = f"{self.entity.name} cannot be created in somebody else's name"
             self.fault(where, message, "The API allows that for some entities only: take `impersonate` out")
-        elif self.step.action not in (StepAction.CREATE, StepAction.UPSERT):
+        elif self.step.action not in (StepAction.CREATE, StepAction.UPSERT) and not self._is_broken("action"):
             message = (
                 f"`impersonate` says who creates a record, and this step's action is `{self.step.action}`"
             )
@@ -139,13 +189,28 @@ class _Compiler:
             self.faults[n] = replace(fault, hint=f"{fault.hint}. {told}" if fault.hint else told)
 
     def _use_columns(self, spec: FieldSpec) -> None:
-        """The columns of a field that is not known are no second fault."""
+        """The columns of a field that is not known, or at fault, are no second fault."""
+        if spec.is_broken:
+            self._use_columns_of_broken(spec)
+            return
         text = Field(name="", type=FieldType.LONG if len(spec.columns) > 1 else FieldType.STRING)
         plain = replace(
             spec, labels={}, default=None, date=None, timezone=None, number=None, lookup=(), entity=None,
             from_="?" if len(spec.columns) > 1 else None,
         )  # fmt: skip
         field_map(About(shape=text, is_live=False), plain, self.columns, faults=self.faults)
+
+    def _use_columns_of_broken(self, spec: FieldSpec) -> None:
+        """Of a field that could not be understood, the columns that it names."""
+        names = [name for name in spec.source_columns if name]
+        for name in names:
+            self.columns.find(name, spec.where, self.faults)
+        if spec.template is not None or not (names or spec.value):
+            self.sees_all = False
+
+    def _is_broken(self, *keys: str) -> bool:
+        """Whether the job says something under one of these keys that could not be understood."""
+        return not self.step.broken.isdisjoint(keys)
 
     def _unknown(self, name: str) -> tuple[str, str]:
         """What to say of a name that is no field."""
@@ -162,7 +227,7 @@ class _Compiler:
         if spec.empty is Empty.CLEAR and shape.type is FieldType.BOOLEAN:
             message = f"{shape.name} is true or false: it cannot be cleared"
             self.fault(spec.where, message, "Take `empty: clear` out, or give a `default`")
-        is_key = shape.name in self.matched and not self.creates_only
+        is_key = (shape.name in self.matched or self._is_broken("match")) and not self.creates_only
         if shape.is_udf and shape.reference:
             message = f"{shape.name.removeprefix('udf:')} points to other records"
             self.fault(spec.where, message, "The API can neither read nor write such user-defined fields")
@@ -197,8 +262,8 @@ class _Compiler:
         return None if spec.empty is Empty.CLEAR else NOTHING
 
     def _check_required(self) -> None:
-        missing = [name for name in self._required() if name not in self.mapped]
-        if missing:
+        missing = [name for name in self._required() if name not in {*self.mapped, *self.meant}]
+        if missing and not self._is_broken("action", "fields", "udf"):
             verb = "is required and not mapped" if len(missing) == 1 else "are required and not mapped"
             hint = (
                 f"`{self.step.action}` of {self.entity.name} needs a value for each: a column, or a constant"
@@ -223,13 +288,22 @@ class _Compiler:
 
     def _check_columns(self) -> None:
         unused = self.columns.unused(self.step.ignore)
-        if unused:
-            names = ", ".join(f"`{name}`" for name in unused)
-            one = f"the column {names} of {self.columns.source} is neither used nor ignored"
-            many = f"{len(unused)} columns of {self.columns.source} are neither used nor ignored: {names}"
-            them = "it" if len(unused) == 1 else "them"
-            hint = f"Map {them}, or add to `ignore`: [{', '.join(unused)}]"
-            self.fault(self.step.where("ignore"), one if len(unused) == 1 else many, hint)
+        if not unused or not self.sees_all or self._is_broken("fields", "udf", "ignore"):
+            return
+        where, source, names = self.step.where("ignore"), self.columns.source, list(map(_as_yaml, unused))
+        if len(names) == 1:
+            message = f"the column `{names[0]}` of {source} is neither used nor ignored"
+            self.fault(where, message, "Map it, or add it to `ignore`")
+        else:
+            message = f"{len(names)} columns of {source} are neither used nor ignored"
+            self.fault(where, message, f"Map them, or add them to `ignore`: [{', '.join(names)}]")
+
+
+def _as_yaml(name: str) -> str:
+    """A name as it can be pasted into a list of the job: `Swarm #` would begin a comment."""
+    if not name.isprintable():
+        return '"' + name.encode("unicode_escape").decode().replace('"', '\\"') + '"'
+    return name if _PLAIN(name) else "'" + name.replace("'", "''") + "'"
 
 
 def _is_udf(name: str) -> bool:

@@ -16,16 +16,21 @@ from bulkops.mapping.values import Convert
 from bulkops.record import StoredText
 
 _YEAR_FIRST = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}(\s*$|[T ])").match
+_WITH_OFFSET = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.,]+(Z|[+-][0-9]{2}(:?[0-9]{2}){0,2})").fullmatch
 _CACHE = 4096  # dates repeat, and strptime is the slowest thing a row can ask for
 
 
-def date_converter(*, is_date_only: bool, format: str | None, zone: ZoneInfo | None) -> Convert:
+def date_converter(
+    *, is_date_only: bool, format: str | None, zone: ZoneInfo | None, as_utc: list[str] | None = None
+) -> Convert:
     """The converter of a date field.
 
     `format` is strptime's; without it the text must be ISO 8601. A date that begins with its year is read
-    as ISO beside any format that does not, as sheets and result files hold it. `zone` is where the text
-    was written (UTC if None); an offset in the text itself wins over it. A date-only field gets the
-    calendar date as written, `2016-02-29T00:00:00Z`; any other the instant, `2016-02-29T01:16:00Z`.
+    as ISO beside any format that does not, as sheets and result files hold it, and a moment of ISO with its
+    offset beside every format. `zone` is where the text was written (UTC if None); an offset in the text
+    itself wins over it. A date-only field gets the calendar date as written, `2016-02-29T00:00:00Z`; any
+    other the instant, `2016-02-29T01:16:00Z`. `as_utc` gets the first text that was read as UTC because
+    nothing says where it was written.
     """
     parse = _iso if format is None else _by_format(format)
 
@@ -35,6 +40,8 @@ def date_converter(*, is_date_only: bool, format: str | None, zone: ZoneInfo | N
         moment = (_iso if is_ours else parse)(text.strip())
         if is_date_only:
             return f"{moment.date().isoformat()}T00:00:00Z"
+        if moment.tzinfo is None and zone is None and as_utc == []:
+            as_utc.append(text.strip())
         return _utc_text(moment, zone)
 
     return convert
@@ -65,7 +72,7 @@ def _by_format(format: str) -> Callable[[str], datetime]:
         try:
             return datetime.strptime(text, format)  # noqa: DTZ007 - the zone is put on below
         except ValueError as error:
-            if _YEAR_FIRST(text) and not format.lstrip().startswith("%Y"):
+            if _WITH_OFFSET(text) or (_YEAR_FIRST(text) and not format.lstrip().startswith("%Y")):
                 return _iso(text)
             if "does not match" in str(error) or "unconverted data" in str(error):
                 raise ValueError(f"is no date written as {format}") from None

@@ -48,13 +48,18 @@ class FieldMap:
     cell: int | None = None  # the one cell that messages show
     parent: str = ""  # the field whose value has to be known before this one's
     picklist: Picklist | None = None
+    as_utc: Sequence[str] = ()  # the first text that was read as UTC because nothing tells its offset
 
 
 class Columns:
-    """The columns of a source by name, and which of them the mapping uses."""
+    """The columns of a source by name, and which of them the mapping uses.
 
-    def __init__(self, names: Sequence[str], missing: Iterable[str], source: str) -> None:
-        self.names = tuple(names)
+    Where they are not known (`names` is None), every name is taken for one.
+    """
+
+    def __init__(self, names: Sequence[str] | None, missing: Iterable[str], source: str) -> None:
+        self.names = tuple(names or ())
+        self.are_known = names is not None
         self.missing = frozenset(text.strip() for text in missing) | {""}
         self.source = source
         self.used: set[str] = set()
@@ -65,6 +70,8 @@ class Columns:
     def find(self, name: str, where: str, faults: list[Fault]) -> int | None:
         """Where a column stands in a row; a fault and None where there is none of that name, or several."""
         self.used.add(name)
+        if not self.are_known:
+            return None
         at = self._at.get(name)
         if at is None:
             faults.append(self._unknown(name, where))
@@ -127,6 +134,7 @@ class _Maker:
         self.is_reference = bool(spec.lookup or spec.from_)
         self.allows_inactive = spec.inactive is Inactive.ALLOW
         self.picklist: Picklist | None = None
+        self.as_utc: list[str] = []
         if self.shape.picklist is not None and not self.is_reference:
             self.picklist = Picklist(
                 self.shape,
@@ -153,6 +161,7 @@ class _Maker:
             cell=cell,
             parent=self.parent,
             picklist=self.picklist,
+            as_utc=self.as_utc,
         )
 
     def _check_type(self) -> None:
@@ -233,7 +242,11 @@ class _Maker:
         except ValueError as error:
             self.fault(str(error))
         format = self.spec.date if by_format else None
-        return date_converter(is_date_only=self.shape.is_date_only, format=format, zone=zone)
+        is_unseen = (
+            self.shape.is_udf and not self.about.is_live
+        )  # only the tenant knows whether it has a time
+        as_utc = None if is_unseen else self.as_utc
+        return date_converter(is_date_only=self.shape.is_date_only, format=format, zone=zone, as_utc=as_utc)
 
     def _default_fill(self, fill: Fill) -> Fill:
         """A default is written by the job's author: a date may be ISO whatever the source's format is."""
@@ -325,9 +338,16 @@ class _Maker:
 
         return make
 
+    def _template_columns(self) -> list[str]:
+        """What a reference made by a template is made of, for messages; nothing where that is anything."""
+        try:
+            return sorted(Template(self.spec.template or "").names or ())
+        except ValueError:  # told where the template is compiled
+            return []
+
     def _refer(self) -> Callable[[tuple[str, ...]], Value]:
         """Key texts to a reference; who resolves it finds what they mean."""
-        spec, column = self.spec, ", ".join(self.spec.source_columns)
+        spec, column = self.spec, ", ".join(self.spec.source_columns or self._template_columns())
         if spec.from_:
             step = spec.from_
             return lambda key: FromStep(step=step, key=key, column=column)

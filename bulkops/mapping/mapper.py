@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -36,6 +36,19 @@ class Mapper:
         self._columns = columns
         self._creates_only = creates_only
 
+    def only(self, names: Collection[str]) -> Mapper:
+        """The mapping of these fields alone: what makes a key of a row of which nothing else is known."""
+        return Mapper([item for item, name, _ in self._filled if name in names], self._columns)
+
+    def read_as_utc(self) -> dict[str, str]:
+        """The fields of which rows so far had a time that tells no offset, and the first such text."""
+        return {name: item.way.as_utc[0] for item, name, _ in self._filled if item.way.as_utc}
+
+    def without(self, names: Collection[str]) -> Mapper:
+        """The mapping without these fields, and without those chosen inside the value of one of them."""
+        kept = [item for item, name, _ in self._filled if name not in names and item.way.parent not in names]
+        return Mapper(kept, self._columns, creates_only=self._creates_only)
+
     def map(self, row: Row) -> Record | tuple[RowError, ...]:
         """The record of a row, or every error in it. Never raises, whatever the cells hold."""
         record, errors = self.parts(row)
@@ -49,6 +62,8 @@ class Mapper:
         made = _Making(cells)
         values = made.values
         for item, name, make in self._filled:
+            if made.failed and item.way.parent in made.failed:
+                continue  # what may be chosen here, nobody knows
             try:
                 value = make(cells, values)
             except InactiveError as error:
@@ -56,6 +71,7 @@ class Mapper:
                 made.doubts[name] = _row_error(item.way, cells, str(error))
             except ValueError as error:
                 made.errors.append(_row_error(item.way, cells, str(error)))
+                made.failed.add(name)
             else:
                 if value is NOTHING or value.__class__ is Choice:
                     made.put(item, name, value)
@@ -88,7 +104,7 @@ class Mapper:
 class _Making:
     """One record in the making."""
 
-    __slots__ = ("cells", "choices", "doubts", "errors", "values")
+    __slots__ = ("cells", "choices", "doubts", "errors", "failed", "values")
 
     def __init__(self, cells: tuple[str, ...]) -> None:
         self.cells = cells
@@ -96,6 +112,7 @@ class _Making:
         self.choices: dict[str, Choice] = {}
         self.doubts: dict[str, RowError] = {}
         self.errors: list[RowError] = []
+        self.failed: set[str] = set()  # fields whose text has no value
 
     def put(self, item: Filled, name: str, value: Value | Nothing | Choice) -> None:
         if value is NOTHING:

@@ -1,4 +1,4 @@
-"""Changes as compact JSON and back, without losing anything. Pure: no I/O.
+"""Changes and the cells of rows as compact JSON and back, without losing anything. Pure: no I/O.
 
 JSON has no reference, no unknown, no NaN and, in most readers, no number beyond 64 bits. Each is an object
 with one key: `{"change": 17}`, `{"unknown": true}`, `{"float": "nan"}`, `{"int": "0x1f"}`. A value is never
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown
-from bulkops.record import Created, FromStep, Lookup, Value
+from bulkops.record import Created, FromStep, Lookup, StoredText, Value
 
 _PLAIN = frozenset({str, bool, type(None)})
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -35,6 +35,24 @@ def load(text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return json.loads(text)
+
+
+def cells_to_json(cells: Sequence[str]) -> str:
+    """A row's cells, an array; where some held no text, that array and their places: `[[…],[0,3]]`."""
+    if StoredText not in map(type, cells):
+        return dump(cells)
+    return dump([cells, [n for n, cell in enumerate(cells) if type(cell) is StoredText]])
+
+
+def cells_from_json(text: str) -> tuple[str, ...]:
+    """The cells that `cells_to_json` wrote. ValueError or TypeError where it is another text."""
+    cells = load(text)
+    if not cells or type(cells[0]) is not list:
+        return tuple(cells)
+    cells, stored = cells
+    for n in stored:
+        cells[n] = StoredText(cells[n])
+    return tuple(cells)
 
 
 def encode(value: Value | Unknown) -> Any:
@@ -115,6 +133,8 @@ def change_to_json(change: Change) -> str:
         data["parent"] = encode(change.parent)
     if change.impersonate is not None:
         data["impersonate"] = encode(change.impersonate)
+    if change.marker:
+        data["marker"] = change.marker
     if change.waits_for:
         data["waits_for"] = change.waits_for
     if change.barrier:
@@ -144,6 +164,7 @@ def change_from_json(n: int, text: str) -> Change:
         fields=fields,
         parent=decode(data.get("parent")),
         impersonate=decode(data.get("impersonate")),
+        marker=data.get("marker", ""),
         waits_for=tuple(data.get("waits_for", ())),
         barrier=data.get("barrier", 0),
         reason=data.get("reason"),

@@ -10,7 +10,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from bulkops.errors import PlanError
 
 APPLICATION_ID = 0x626B6F70  # "bkop", in the header of the SQLite file
-FORMAT = 1  # goes up when an older bulkops could no longer read the file rightly
+FORMAT = 2  # goes up when an older bulkops could no longer read the file rightly
 BUSY_S = 10.0  # how long a statement waits for somebody else's short read
 SIDE_FILES = ("-wal", "-shm", "-journal")
 
@@ -131,13 +131,17 @@ def seal_of(path: Path) -> str | None:
 
 
 def settle_rollback(path: Path) -> None:
-    """Finishes what a kill left half done between the two modes of the file.
+    """Finishes what a kill or a power cut left half done between the two modes of the file.
 
-    Only a connection that may write can roll back; with a write-ahead log nothing is touched here.
+    Only a connection that may write can roll back. As the last one to close it would fold away a log that
+    the open mark still asks for, so a read-only one outlasts it.
     """
-    if beside(path, "-journal").exists() and not log_size(path):
-        with reading(path, "mode=rw") as connection:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    look = "SELECT count(*) FROM sqlite_master"
+    if beside(path, "-journal").exists():
+        with ExitStack() as guards, reading(path, "mode=rw") as connection:
+            connection.execute(look).fetchone()
+            if log_size(path):
+                guards.enter_context(reading(path)).execute(look).fetchone()
 
 
 _CAUSES = {

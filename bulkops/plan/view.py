@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Self, TypeAlias
 
+from bulkops.accounting import check_counts
 from bulkops.change import Action, Change
 from bulkops.errors import PlanError
 from bulkops.plan import openmark, storage
-from bulkops.plan.encoding import change_from_json, load
+from bulkops.plan.encoding import cells_from_json, change_from_json
 from bulkops.plan.seal import CHUNK, Header, chunk_hash, entry_bytes, root_hash
 from bulkops.record import Row
 
@@ -50,6 +52,7 @@ class Fate:
     state: RowState
     id: int | None
     reason: str | None
+    is_in_doubt: bool = False  # a request may have left, and nobody knows yet what became of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,7 @@ _Entry: TypeAlias = tuple[int, int | None, str, str]  # n, line, cells, change
 _Told: TypeAlias = tuple[str, int | None, str | None]  # kind, id, reason
 
 _SETTLED = (RowState.APPLIED, RowState.UNCHANGED, RowState.REJECTED, RowState.HELD)
+_PLANNED = {"n": RowState.UNCHANGED, "r": RowState.REJECTED}  # what planning settled, by its letter
 
 
 class Plan:
@@ -154,10 +158,13 @@ class Plan:
 
     def change(self, n: int) -> Change:
         """One change. KeyError where there is none. Verifies its whole chunk: a millisecond or two."""
+        chunk = self._chunk_of(n)
+        return change_from_json(n, self._verified(chunk)[n - chunk[0]][3])
+
+    def _chunk_of(self, n: int) -> _Chunk:
         if not 1 <= n <= self.total:
             raise KeyError(n)
-        chunk = self._chunks[(n - 1) // CHUNK]
-        return change_from_json(n, self._verified(chunk)[n - chunk[0]][3])
+        return self._chunks[(n - 1) // CHUNK]
 
     def stored(self, chunk: int) -> tuple[str, ...]:
         """The changes of a chunk (the first one is 0), verified, as `change_from_json` reads them."""
@@ -191,22 +198,52 @@ class Plan:
     def fates(self) -> Iterator[Fate]:
         """Each change with its row and where it stands now, in order: the journal's last entry counts."""
         for chunk in self._chunks:
-            told = self._told(chunk)
+            told = self._told(chunk[:2])
             for n, line, cells, text in self._verified(chunk):
                 yield _fate(change_from_json(n, text), _row(line, cells), told.get(n))
+
+    def fates_backwards(self, first: int, last: int) -> Iterator[Fate]:
+        """As `fates`, from number `last` down to `first`."""
+        for chunk in reversed(self._chunks):
+            if chunk[0] > last or chunk[1] < first:
+                continue
+            told = self._told(chunk[:2])
+            for n, line, cells, text in reversed(self._verified(chunk)):
+                if first <= n <= last:
+                    yield _fate(change_from_json(n, text), _row(line, cells), told.get(n))
+
+    def fate(self, n: int) -> Fate:
+        """One of them. KeyError where there is none."""
+        chunk = self._chunk_of(n)
+        _, line, cells, text = self._verified(chunk)[n - chunk[0]]
+        return _fate(change_from_json(n, text), _row(line, cells), self._told((n, n)).get(n))
 
     def outcomes(self) -> Iterator[tuple[int, RowState, int | None, str | None]]:
         """As `fates`: number, state, id and reason."""
         for fate in self.fates():
             yield fate.change.n, fate.state, fate.id, fate.reason
 
-    def _told(self, chunk: _Chunk) -> dict[int, _Told]:
+    def endings(self) -> Iterator[tuple[int, str, RowState, int | None]]:
+        """As `outcomes`, without reading the changes: number, letter of `actions`, state, id where tried."""
+        for first, last, letters, _ in self._chunks:
+            told = self._told((first, last))
+            for n, letter in enumerate(letters, first):
+                kind, id, _ = told.get(n, (_PLANNED.get(letter, RowState.PENDING), None, None))
+                yield n, letter, RowState(kind) if kind in _SETTLED else RowState.PENDING, id
+
+    def _told(self, ends: tuple[int, int]) -> dict[int, _Told]:
         with storage.reading(self._file) as connection:
             found = connection.execute(
-                "SELECT n, kind, id, reason, max(seq) FROM journal WHERE n BETWEEN ? AND ? GROUP BY n",
-                chunk[:2],
+                "SELECT n, kind, id, reason, max(seq) FROM journal WHERE n BETWEEN ? AND ? GROUP BY n", ends
             ).fetchall()
         return {n: (kind, id, reason) for n, kind, id, reason, _ in found}
+
+    def sent_at(self, n: int) -> float | None:
+        """When the request for row `n` was last about to leave, as epoch seconds; None where it never was."""
+        with storage.reading(self._file) as connection:
+            asked = "SELECT max(at) FROM journal WHERE n = ? AND kind = 'intent'"
+            found: float | None = connection.execute(asked, (n,)).fetchone()[0]
+        return found
 
     def status(self) -> Status:
         """Where it stands at this moment. Half a second for a million rows."""
@@ -215,30 +252,39 @@ class Plan:
             connection.execute("BEGIN")  # one moment for all of it
             counts = self._counted(connection)
             runs, read, write, elapsed_s = connection.execute(_RUNS).fetchone()
-            last = connection.execute("SELECT waiting FROM runs ORDER BY number DESC LIMIT 1").fetchone()
+            last = connection.execute(_LAST_RUN).fetchone()
             is_begun = _is_begun(connection)
+        state = _state(is_running=is_running, is_begun=is_begun, is_done=not counts["pending"] and runs > 0)
         return Status(
             plan=self.path,
-            state=_state(
-                is_running=is_running, is_begun=is_begun, is_done=not counts["pending"] and runs > 0
-            ),
+            state=state,
             rows=self.total,
             counts=counts,
             calls={"read": read, "write": write},
             elapsed_s=elapsed_s,
-            waiting=last[0] if last else None,
+            waiting=_why_waiting(state, *last) if last else None,
         )
 
     def _counted(self, connection: sqlite3.Connection) -> dict[str, int]:
-        kinds = dict(
-            connection.execute(
-                "SELECT kind, count(*) FROM (SELECT kind, max(seq) FROM journal GROUP BY n) GROUP BY kind"
-            )
-        )
-        counts = {state.value: kinds.get(state.value, 0) for state in _SETTLED}
-        counts["unchanged"] += self.counts.get("unchanged", 0)
-        counts["rejected"] += self.counts.get("rejected", 0)
-        return {**counts, "pending": self.total - sum(counts.values())}
+        """What was planned, and the journal's last word on each row; added up step by step."""
+        actions, counts = self.actions, Counter[str]()
+        for name, first, last in self._steps():
+            own = _count(connection, actions, first, last)
+            check_counts(own, last - first + 1, f"step {name} of {self.path}" if name else str(self.path))
+            counts.update(own)
+        counts["pending"] += counts.pop("tried", 0)
+        check_counts(counts, self.total, str(self.path))
+        return {state.value: counts[state] for state in RowState}
+
+    def _steps(self) -> Iterator[tuple[str, int, int]]:
+        """Name, first and last row of each step that has rows."""
+        if not self.header.steps:
+            yield "", 1, self.total
+        first = 1
+        for step in self.header.steps:
+            if step.rows:
+                yield step.name, first, first + step.rows - 1
+                first += step.rows
 
     def progress(self) -> Mapping[str, int]:
         """How many rows are applied, unchanged, rejected, held and pending now; adds up to `total`."""
@@ -264,6 +310,8 @@ class Plan:
 
 _ENDS = """SELECT (SELECT min(n) FROM rows), (SELECT max(n) FROM rows),
                   (SELECT min(n) FROM changes), (SELECT max(n) FROM changes)"""
+_LAST_WORDS = """SELECT kind, count(*) FROM
+                     (SELECT kind, max(seq) FROM journal WHERE n BETWEEN ? AND ? GROUP BY n) GROUP BY kind"""
 # A killed run noted its calls a while before its end; what the journal has of it is a better count.
 _RUNS = """SELECT count(*), ifnull(sum(calls_read), 0),
                   ifnull(sum(max(calls_write, CASE WHEN ended IS NOT NULL THEN 0 ELSE (
@@ -273,8 +321,19 @@ _RUNS = """SELECT count(*), ifnull(sum(calls_read), 0),
            FROM runs"""
 
 
+def _count(connection: sqlite3.Connection, actions: str, first: int, last: int) -> Counter[str]:
+    """The rows from `first` to `last`, each in one state; "tried": begun and not settled."""
+    planned = Counter(actions[first - 1 : last])
+    told: Counter[str] = Counter(dict(connection.execute(_LAST_WORDS, (first, last))))
+    tried = told.total() - sum(told[state] for state in _SETTLED)
+    untold = last - first + 1 - planned["n"] - planned["r"] - told.total()
+    counts = Counter({state.value: told[state] for state in _SETTLED})
+    counts.update(unchanged=planned["n"], rejected=planned["r"], tried=tried, pending=untold)
+    return counts
+
+
 def _row(line: int | None, cells: str) -> Row:
-    return Row(cells=tuple(load(cells)), line=line)
+    return Row(cells=cells_from_json(cells), line=line)
 
 
 def _fate(change: Change, row: Row, told: _Told | None) -> Fate:
@@ -284,7 +343,9 @@ def _fate(change: Change, row: Row, told: _Told | None) -> Fate:
         return Fate(change=change, row=row, state=state, id=change.id, reason=change.reason)
     kind, id, reason = told
     state = RowState(kind) if kind in _SETTLED else RowState.PENDING
-    return Fate(change=change, row=row, state=state, id=change.id if id is None else id, reason=reason)
+    known = id if state is not RowState.PENDING and id is not None else change.id  # an intent's is its floor
+    is_in_doubt = kind in ("intent", "doubt")
+    return Fate(change=change, row=row, state=state, id=known, reason=reason, is_in_doubt=is_in_doubt)
 
 
 def _is_begun(connection: sqlite3.Connection) -> bool:
@@ -297,6 +358,23 @@ def _state(*, is_running: bool, is_begun: bool, is_done: bool) -> PlanState:
     if is_done:
         return PlanState.FINISHED
     return PlanState.STOPPED if is_begun else PlanState.PLANNED
+
+
+_LAST_RUN = "SELECT waiting, ended IS NOT NULL FROM runs ORDER BY number DESC LIMIT 1"
+_KILLED = "its process ended without a word, as after a kill or a power cut"
+
+
+def _why_waiting(state: PlanState, told: str | None, is_ended: bool) -> str | None:
+    """Why a running plan waits, or why the last run stopped, on one line.
+
+    What a run that was killed had waited for is nothing that anybody waits for now; nor is what the last run
+    said, while a new one begins.
+    """
+    if state is PlanState.RUNNING:
+        told = None if is_ended else told
+    elif not is_ended:
+        told = _KILLED
+    return " ".join(told.split()) if told else None
 
 
 def _are_texts(found: Sequence[tuple[object, ...]]) -> bool:

@@ -18,7 +18,7 @@ from typing import Self
 from bulkops.change import Action, Change
 from bulkops.errors import PlanError
 from bulkops.plan import storage
-from bulkops.plan.encoding import change_to_json, dump
+from bulkops.plan.encoding import cells_to_json, change_to_json
 from bulkops.plan.seal import CHUNK, Header, StepInfo, action_letter, chunk_hash, entry_bytes, root_hash
 from bulkops.plan.view import Fate, Plan, PlanState, RowState, Status
 from bulkops.record import Row
@@ -124,7 +124,7 @@ class PlanWriter:
         n = change.n
         if n != self._last + 1:
             raise ValueError(f"change {n} follows change {self._last}")
-        cells, text = dump(row.cells), change_to_json(change)
+        cells, text = cells_to_json(row.cells), change_to_json(change)
         self._rows.append((n, row.line, cells))
         self._changes.append((n, text))
         self._hashes.append(entry_bytes(n, row.line, cells, text))
@@ -157,11 +157,13 @@ class PlanWriter:
     def seal(self, header: Header) -> str:
         """Makes the plan durable, then gives it its name; returns its SHA-256.
 
-        ValueError where the header's counts are not those of the changes. PlanError where a plan that was
-        begun meanwhile stands in the way.
+        ValueError where the header's counts, or its steps' rows, are not those of the changes. PlanError
+        where a plan that was begun meanwhile stands in the way.
         """
         if {**dict.fromkeys(self._counts, 0), **header.counts} != self._counts:
             raise ValueError(f"the header counts {dict(header.counts)}, the changes are {self._counts}")
+        if header.steps and sum(step.rows for step in header.steps) != self._last:
+            raise ValueError(f"the header's steps have other than {self._last} rows")
         if self._rows:
             self._write_chunk()
         connection = self._open_connection()

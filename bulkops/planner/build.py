@@ -7,21 +7,27 @@ references and its match keys are each found with as few reads as they fit into,
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import bulkops
+from bulkops import marker
 from bulkops.change import Action, Change
+from bulkops.errors import SourceError
 from bulkops.estimate import ASSUMED_LATENCY_S, Pace, estimate_s
-from bulkops.job.model import Job
+from bulkops.job.model import Job, StepAction
 from bulkops.labels import labels_of
 from bulkops.plan import Plan, PlanWriter
 from bulkops.plan.seal import Header, StepInfo
+from bulkops.plan.shapes import facts_of, merged
 from bulkops.planner.links import Links
 from bulkops.planner.notices import Notices
-from bulkops.planner.precheck import ReadyStep, prepare
+from bulkops.planner.precheck import ReadyStep, examine, utc_warnings
+from bulkops.planner.rowcheck import refusal
 from bulkops.planner.seen import SeenKeys
 from bulkops.planner.stepplan import Reads, StepPlanner
 from bulkops.record import Row
@@ -46,17 +52,28 @@ async def build_plan(
     """Plans `job` against `target`, writes the plan to `path`, and returns it as sealed.
 
     `url` is kept for people to read; the database that the plan is for is the target's identity. Raises
-    JobError with every fault of the job, SourceError, PlanError where `path` cannot be written, and what
-    the target's reads raise; then no plan is left behind.
+    JobError with every fault of the job, its sources and its rows, PlanError where `path` cannot be written,
+    and what the target's reads raise; then no plan is left behind.
     """
     reads_before = target.calls.read
     database = await target.identity()
-    steps = await prepare(job, target)
+    examined = await examine(job, target)
+    if examined.faults:
+        raise await refusal(examined, target, progress=progress)
     reads = Reads(target)
-    with PlanWriter(path) as writer, Links() as links, SeenKeys() as created:
-        planning = _Planning(job, reads, writer, links, created, progress=progress)
-        for step in steps:
-            await planning.plan_step(step)
+    with PlanWriter(path) as writer, Links(examined.steps) as links, SeenKeys() as created:
+        plan_id = secrets.token_hex(16)
+        planning = _Planning(
+            job, reads, writer, links, created, nonce=plan_id[: marker.NONCE], progress=progress
+        )
+        try:
+            for step in examined.steps:
+                await planning.plan_step(step)
+        except SourceError as error:  # a file that fails on the way: others may, too
+            told = await refusal(examined, target, progress=progress)
+            if told.faults:
+                raise told from error
+            raise
         measured = await planning.measure()
         header = Header(
             job=job.name,
@@ -69,10 +86,12 @@ async def build_plan(
             steps=tuple(planning.steps),
             counts={action.value: planning.counts[action] for action in Action},
             calls_read=target.calls.read - reads_before,
+            plan_id=plan_id,
             calls_write=sum(count for action, count in planning.counts.items() if action.is_write),
             estimate_s=_estimates(target, planning.stages, reads.latency_s),
             warnings=(*planning.warnings, *refusals(measured, {})),
             limits=measured.to_json(),
+            entities=planning.shapes,
             extra={"dialects": planning.dialects, "labels": planning.labels},
         )
         writer.seal(header)
@@ -106,6 +125,7 @@ class _Planning:
         links: Links,
         created: SeenKeys,
         *,
+        nonce: str,
         progress: Progress | None,
     ) -> None:
         self.counts: Counter[Action] = Counter()
@@ -114,12 +134,14 @@ class _Planning:
         self.warnings: list[str] = []
         self.dialects: dict[str, str] = {}
         self.labels: dict[str, dict[str, dict[str, str]]] = {}  # entity → field → value → label
+        self.shapes: dict[str, dict[str, Any]] = {}  # entity → what apply needs to recognise its records
         self._job = job
         self._reads = reads
         self._links = links
         self._created = created  # keys of records that the plan creates, over all steps
         self._writer = writer
         self._progress = progress
+        self._nonce = nonce
         self._tally = Tally()
         self._n = 0
         self._barrier = 0  # of the last stage
@@ -131,7 +153,13 @@ class _Planning:
         notices = Notices(ready.step.name, ready.entity)
         with SeenKeys() as seen:
             planner = StepPlanner(
-                self._reads, self._links, ready, seen=seen, created=self._created, before=first
+                self._reads,
+                self._links,
+                ready,
+                seen=seen,
+                created=self._created,
+                before=first,
+                nonce=self._nonce,
             )
             async for batch in planner.planned():
                 for row, change in batch:
@@ -141,7 +169,7 @@ class _Planning:
                     told = planner.taken
                     self._progress(ready.step.name, told)
         self._note_step(ready, self._n - first)
-        self.warnings.extend(notices.told())
+        self.warnings.extend((*utc_warnings(ready), *notices.told()))
 
     def _add(self, row: Row, change: Change, labels: Sequence[LabelKind]) -> None:
         self._writer.add(row, change)
@@ -161,7 +189,10 @@ class _Planning:
     def _note_step(self, ready: ReadyStep, rows: int) -> None:
         step, source = ready.step, ready.source
         self.warnings.extend(ready.warnings)
-        self.labels.setdefault(ready.entity.name, {}).update(labels_of(ready.entity, step.specs()))
+        shown = ready.entity.fields if step.action is StepAction.DELETE else step.specs()
+        self.labels.setdefault(ready.entity.name, {}).update(labels_of(ready.entity, shown))
+        entity, used = ready.entity, (*step.specs(), *ready.match, *([step.marker] if step.marker else []))
+        self.shapes[entity.name] = merged(self.shapes.get(entity.name), facts_of(entity, used))
         self.warnings.extend(source.warnings)
         if source.dialect is not None:
             self.dialects[step.name] = str(source.dialect)

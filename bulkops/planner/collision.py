@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bulkops.change import Action, Change, FieldDiff, Unknown, canonical, diff
+from bulkops.change import Action, Change, FieldDiff, Unknown, before_value, canonical, diff
 from bulkops.job.model import StepAction
 from bulkops.mapping import Mapper
+from bulkops.marker import mark
 from bulkops.record import IMPERSONATE, Created, Record, RowError, Value
 from bulkops.references import candidates, name_fields, record_id
 from bulkops.schema import Entity
@@ -28,6 +29,9 @@ class Rules:
     entity: Entity
     match: tuple[str, ...]
     mapper: Mapper | None = None  # makes the choices that a record left open
+    before: int = 0  # the number of the last row of the steps before
+    marker: str = ""  # the field that gets bulkops' own mark, in the entity's spelling
+    nonce: str = ""  # what is in the marks of this plan and of no other
 
     def key(self, record: Record) -> dict[str, Value]:
         """The match fields and their values; empty where the step has no match."""
@@ -37,8 +41,13 @@ class Rules:
         """The first match field that holds nothing."""
         return next((n for n, value in key.items() if canonical(self.entity.find(n), value) is None), None)
 
-    def decide(self, row: Change, record: Record, found: Sequence[RecordData]) -> Change:
-        """The row's fate. `row` is the change so far (number, place, key), `found` what has its key."""
+    def decide(
+        self, row: Change, record: Record, found: Sequence[RecordData], *, needs: Iterable[int] = ()
+    ) -> Change:
+        """The row's fate. `row` is the change so far (number, place, key), `found` what has its key.
+
+        `needs`: rows that are written before this one.
+        """
         name = self.entity.name
         if len(found) > 1:
             shown = candidates(self.entity, found)
@@ -46,16 +55,16 @@ class Rules:
         if not found:
             if self.action in (StepAction.UPDATE, StepAction.DELETE):
                 return rejected(row, f"no {name} record has {key_text(row.key)}")
-            return self._create(row, record)
+            return self._create(row, record, needs)
         current = found[0]
-        row = replace(row, id=record_id(current))
         if self.action is StepAction.CREATE:
+            row = replace(row, id=record_id(current))
             return rejected(row, f"{name} {row.id} has {key_text(row.key)} already")
         if self.action is StepAction.DELETE:
-            return self._delete(row, record, current)
-        return self._update(row, record, current)
+            return self._delete(row, record, current, needs)
+        return self._update(row, record, current, needs)
 
-    def _create(self, row: Change, record: Record) -> Change:
+    def _create(self, row: Change, record: Record, needs: Iterable[int]) -> Change:
         picked = self._chosen(record, {})
         if isinstance(picked, tuple):
             return rejected(row, reasons(picked))
@@ -64,25 +73,24 @@ class Rules:
             return rejected(
                 row, f"no {self.entity.name} record has {key_text(row.key)}, and the API chooses ids itself"
             )
+        fields = diff(record, None, self.entity)
         missing = [
-            field.name
-            for field in self.entity.fields.values()
-            if field.is_required and field.name != "id" and _is_empty(self.entity, record, field.name)
+            name
+            for name in self.entity.required
+            if name not in fields and name != self.marker and _is_empty(self.entity, record, name)
         ]
         if missing:
             return rejected(row, f"{' and '.join(missing)} must hold a value to create a record")
-        fields = diff(record, None, self.entity)
         if not fields:
             return rejected(row, "the row holds no value to create a record from")
         if told := _in_the_way(record, [*fields, IMPERSONATE]):
             return rejected(row, told)
-        change = self._written(row, record, Action.CREATE, fields, record.values)
-        # The header says who creates; on an update it does nothing at best (_EntitiesOverview.htm).
-        return replace(
-            change, impersonate=record.impersonate if isinstance(record.impersonate, int) else None
-        )
+        if self.marker:
+            fields[self.marker] = FieldDiff(before=None, after=mark(self.nonce, row.n))
+        return self._written(row, record, Action.CREATE, fields, record.values, needs=needs)
 
-    def _update(self, row: Change, record: Record, current: RecordData) -> Change:
+    def _update(self, row: Change, record: Record, current: RecordData, needs: Iterable[int]) -> Change:
+        row = replace(row, id=record_id(current))
         picked = self._chosen(record, current)
         if isinstance(picked, tuple):
             return rejected(row, reasons(picked))
@@ -98,20 +106,20 @@ class Rules:
             return replace(row, action=Action.UNCHANGED)
         if told := _in_the_way(record, fields):
             return rejected(row, told)
-        return self._written(row, record, Action.UPDATE, fields, {**record.values, **current})
+        return self._written(row, record, Action.UPDATE, fields, {**record.values, **current}, needs=needs)
 
     def _chosen(self, record: Record, current: RecordData) -> Record | tuple[RowError, ...]:
         return self.mapper.chosen(record, current) if self.mapper and record.choices else record
 
-    def _delete(self, row: Change, record: Record, current: RecordData) -> Change:
-        """Shows what goes: the fields the job names, and the record's name."""
-        names = dict.fromkeys([*record.values, *name_fields(self.entity)])
+    def _delete(self, row: Change, record: Record, current: RecordData, needs: Iterable[int]) -> Change:
+        """Keeps all of the record that can be read, what the job names and the record's name first."""
+        row = replace(row, id=record_id(current))
         fields = {
-            name: FieldDiff(before=current[name], after=None)
-            for name in names
+            name: FieldDiff(before=before_value(self.entity.find(name), current[name]), after=None)
+            for name in dict.fromkeys([*record.values, *name_fields(self.entity), *current])
             if name != "id" and current.get(name) is not None
         }
-        return self._written(row, record, Action.DELETE, fields, {**record.values, **current})
+        return self._written(row, record, Action.DELETE, fields, {**record.values, **current}, needs=needs)
 
     def _is_frozen(self, name: str) -> bool:
         field = self.entity.find(name)
@@ -124,6 +132,8 @@ class Rules:
         action: Action,
         fields: Mapping[str, FieldDiff],
         values: Mapping[str, Value],
+        *,
+        needs: Iterable[int],
     ) -> Change:
         """The change as it is sent; `values` tell the parent through which a child is reached."""
         route, parent = self.entity.can.get(action.value, ""), None
@@ -136,13 +146,19 @@ class Rules:
                     row, f"{name} is empty, and {self.entity.name} are reached through their {above} record"
                 )
         sent = [parent, *(change.after for change in fields.values())]
-        waits_for = sorted({value.change for value in sent if isinstance(value, Created)})
+        waits_for = {*needs, *(value.change for value in sent if isinstance(value, Created))}
+        is_create = action is Action.CREATE
+        # The header says who creates; on an update it does nothing at best (_EntitiesOverview.htm).
+        by = record.impersonate if is_create and isinstance(record.impersonate, int) else None
         return replace(
             row,
             action=action,
             fields=fields,
             parent=parent,
-            waits_for=tuple(waits_for),
+            impersonate=by,
+            marker=self.marker if is_create else "",
+            waits_for=tuple(sorted(waits_for)),
+            barrier=0 if is_create else self.before,
         )
 
 

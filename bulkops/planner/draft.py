@@ -12,11 +12,15 @@ from bulkops.targets.base import RecordData
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """One row. Without a `record`, or with a `reason`, it is rejected."""
+    """One row. Without a `record`, or with a `reason`, it is rejected.
+
+    The record of a row that is rejected holds what could be told of it.
+    """
 
     n: int
     row: Row
     record: Record | None = None
+    errors: list[RowError] = field(default_factory=list)  # all that is wrong so far
     reason: str | None = None  # why it is rejected
     needs: Mapping[str, int] = field(default_factory=dict)  # rows that are written before, by field
     found: Sequence[RecordData] = ()  # what the target has for its key

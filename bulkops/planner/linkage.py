@@ -86,15 +86,17 @@ def _faults(one: Linkable, name: str, spec: FieldSpec, other: Linkable | None) -
 
 def _count_faults(spec: FieldSpec, step: Step, names: Sequence[str]) -> Iterator[Fault]:
     """As many texts must be given as are needed to know a row."""
-    texts = len(spec.source_columns)
+    is_made = spec.value is not None or spec.template is not None  # one text, whatever it is made of
+    texts = 1 if is_made else len(spec.source_columns)
     if not names:
         message = (
             f"`match` of the step {shown(step.name)} reads no column, so `from` cannot tell its rows apart"
         )
         yield Fault(where=spec.where, message=message)
     elif texts and texts != len(names):
+        given = counted(texts, "text" if is_made else "column")
         message = (
-            f"`from` compares {counted(texts, 'column')} with the {counted(len(names), 'column')} that "
+            f"`from` compares {given} with the {counted(len(names), 'column')} that "
             f"`match` of the step {shown(step.name)} reads"
         )
         yield Fault(where=spec.where, message=message, hint=f"Give one for each of {listed(names, 'and')}.")

@@ -1,24 +1,33 @@
 """What is known to be impossible before any row is read, and what the user should know. Only reads metadata.
 
-The tenant's own metadata decides. Everything that is wrong with a job is collected and raised together.
+The tenant's own metadata decides. Everything that is wrong with a job, its sources and its mapping is
+collected: what is wrong with one step, or with one field of it, hides nothing of what is wrong elsewhere.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bulkops.errors import Fault, JobError, RefusedError, SourceError, TenantError
 from bulkops.job.check import check_job
-from bulkops.job.model import FieldSpec, Job, QuerySource, Step, StepAction
+from bulkops.job.model import FieldSpec, FileSource, Job, QuerySource, Step, StepAction
 from bulkops.job.yamlfile import position
-from bulkops.mapping import Mapper, compile_mapping
+from bulkops.mapping import Mapper, check_columns, read_mapping
 from bulkops.planner.linkage import Linkable, key_columns, link_faults, needed_steps
 from bulkops.safety import label_kind
 from bulkops.schema import Entity
 from bulkops.sources import Source, open_source
+from bulkops.sources.standin import advice
 from bulkops.targets.autotask.catalog import load_catalog
+from bulkops.wording import listed, nearest, shown
+
+_NOT_YET = "cannot be planned yet by this version of bulkops"
+SEVERAL, MANY = 3, 10  # columns in a message
+_TOLD_BY_THE_JOB = ("which is no step above", "which `match` names", _NOT_YET)
+"""How what reading a job file has told in other words ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +43,18 @@ class ReadyStep:
     key_cells: tuple[int, ...] = ()  # the cells by which `from` knows its rows; none where no `from` names it
     is_kin: bool = False  # its rows need other rows of it
 
+    @property
+    def has_key(self) -> bool:
+        """Whether the rows' own `match` key can be told: none of its fields is at fault."""
+        is_whole = len(self.match) == len(self.step.match) and "match" not in self.step.broken
+        return is_whole and bool(self.match) and set(self.match) <= set(self.mapper.fields)
+
+    @property
+    def is_fed_back(self) -> bool:
+        """Its rows are what an earlier run left over: what that run made or found is in no row."""
+        given = self.step.source
+        return isinstance(given, FileSource) and given.is_override and self.source.is_result
+
 
 class Describer(Protocol):
     """Who knows entities: a target, or the shipped catalog where there is no tenant to ask."""
@@ -43,40 +64,81 @@ class Describer(Protocol):
         ...
 
 
-async def prepare(job: Job, target: Describer) -> list[ReadyStep]:
-    """Opens the sources, asks for the entities, compiles the mappings.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What is known of a job before any row of it is read.
 
-    Raises JobError with every fault, SourceError for a source that cannot be read, and what the target's
-    reads raise.
+    Where there are faults, `steps` are those whose rows can be looked at all the same, without the fields
+    that are at fault. `lost` are the steps of whose rows nothing is known that `from` could find.
     """
-    _raise(_not_yet(job))
+
+    steps: tuple[ReadyStep, ...]
+    faults: tuple[Fault, ...] = ()  # in the job's order
+    lost: frozenset[str] = frozenset()
+
+
+async def prepare(job: Job, target: Describer) -> list[ReadyStep]:
+    """Every step ready to be planned. Raises JobError with every fault, and what the target's reads raise."""
+    examined = await examine(job, target)
+    if examined.faults:
+        raise JobError(examined.faults)
+    return list(examined.steps)
+
+
+async def examine(job: Job, target: Describer) -> Examined:
+    """Opens the sources, asks for the entities, reads the mappings. Raises what the target's reads raise."""
     checks = _Checks(job, target)
-    sources = checks.sources()
     for step in job.steps:
         await checks.learn(step)
-    opened = [(step, source) for step, source in zip(job.steps, sources, strict=True) if source]
-    steps = [made for step, source in opened if (made := checks.step(step, source))]
+    sources = [checks.source(step) for step in job.steps]
+    steps = [checks.step(step, source) for step, source in zip(job.steps, sources, strict=True)]
     linkable = [checks.linkable(step, source) for step, source in zip(job.steps, sources, strict=True)]
-    faults = [*checks.faults, *link_faults(linkable), *_limit_faults(job, [made.entity for made in steps])]
-    _raise(sorted(faults, key=position))
-    return [_linked(made, needed_steps(job.steps)) for made in steps]
+    found = [*checks.faults, *_not_yet(job), *link_faults(linkable), *_limit_faults(job, checks.entities())]
+    found += _no_row_at_all(job, sources)
+    faults = sorted(dict.fromkeys([*job.faults, *_news(found, job)]), key=position)
+    return _examined(job, [made for made in steps if made], tuple(faults))
+
+
+def _news(found: Iterable[Fault], job: Job) -> Iterator[Fault]:
+    told = {fault.where for fault in job.faults}
+    is_sure = all(step.name for step in job.steps)  # else `from` may name the step without a name
+    for fault in found:
+        is_known = fault.where in told or not is_sure
+        if not (is_known and fault.message.endswith(_TOLD_BY_THE_JOB)):
+            yield fault
+
+
+def _examined(job: Job, steps: Sequence[ReadyStep], faults: tuple[Fault, ...]) -> Examined:
+    if "missing" in job.broken:  # nobody knows which cells say nothing
+        steps = ()
+    needed = needed_steps(job.steps)
+    places = {re.sub(r"(:\d+):\d+$", r"\1", fault.where) for fault in faults}
+    ready: dict[str, ReadyStep] = {}
+    for made in steps:
+        ready.setdefault(made.step.name, _linked(_sound(made, places), needed))
+    known = {name for name, made in ready.items() if made.key_cells}
+    lost = frozenset(needed - known)
+    return Examined(steps=tuple(ready.values()), faults=faults, lost=lost)
+
+
+def _sound(ready: ReadyStep, places: Collection[str]) -> ReadyStep:
+    """The step without the fields at whose places there are faults."""
+    wrong = [name for name, spec in _specs(ready.step).items() if spec.where in places]
+    if not wrong:
+        return ready
+    names = {shape.name for name in wrong if (shape := ready.entity.find(name))} | set(wrong)
+    return replace(ready, mapper=ready.mapper.without(names))
 
 
 def _linked(ready: ReadyStep, needed: Collection[str]) -> ReadyStep:
     """The step with what `from` has to know of its rows."""
     step, columns = ready.step, ready.source.columns
-    names = key_columns(step, columns) if step.name in needed else ()
+    names = key_columns(step, columns) if step.name in needed and ready.has_key else ()
     return replace(
         ready,
         key_cells=tuple(columns.index(name) for name in names),
         is_kin=any(spec.from_ == step.name for spec in step.specs().values()),
     )
-
-
-def _raise(faults: Iterable[Fault]) -> None:
-    found = list(dict.fromkeys(faults))
-    if found:
-        raise JobError(found)
 
 
 def _not_yet(job: Job) -> Iterator[Fault]:
@@ -86,12 +148,10 @@ def _not_yet(job: Job) -> Iterator[Fault]:
     for step in job.steps:
         if isinstance(step.source, QuerySource):
             yield _later(step.where("source"), "a query as source")
-        if step.marker is not None:
-            yield _later(step.where("marker"), "`marker`")
 
 
 def _later(where: str, what: str) -> Fault:
-    return Fault(where=where, message=f"{what} cannot be planned yet by this version of bulkops")
+    return Fault(where=where, message=f"{what} {_NOT_YET}")
 
 
 def _specs(step: Step) -> dict[str, FieldSpec]:
@@ -106,85 +166,83 @@ class _Checks:
         self._job = job
         self._target = target
         self._found: dict[str, Entity] = {}
+        self._unsure: set[str] = set()  # steps of which nobody knows which rows are theirs
 
-    def sources(self) -> list[Source | None]:
-        """The sources, opened; None, and faults noted, where `distinct` does not fit.
-
-        Raises SourceError with all that cannot be read.
-        """
-        opened, unreadable = [], []
-        for step in self._job.steps:
-            source = None
-            try:
-                source = self._opened(step)
-            except SourceError as error:
-                unreadable.append(str(error))
-            except JobError as error:
-                self.faults += error.faults
-            opened.append(source)
-        if unreadable:
-            raise SourceError("\n".join(dict.fromkeys(unreadable)))
-        return opened
-
-    def _opened(self, step: Step) -> Source:
-        assert not isinstance(step.source, QuerySource)
-        return open_source(step.source, missing=self._job.missing, unread=step.unread())
+    def source(self, step: Step) -> Source | None:
+        """The source, opened; None, and a fault noted, where it cannot be read."""
+        if isinstance(step.source, QuerySource) or "source" in step.broken:
+            return None
+        unread, named = step.unread(), step.named() | set(step.ignore)
+        try:
+            return open_source(step.source, missing=self._job.missing, unread=unread, named=named)
+        except SourceError as error:
+            self.faults.append(Fault(where=_source_place(step), message=str(error)))
+            return None
+        except JobError as error:  # its `distinct` does not fit; its columns are known all the same
+            self.faults += error.faults
+            self._unsure.add(step.name)
+            return open_source(replace(step.source, distinct=None), unread=unread)
 
     async def learn(self, step: Step) -> None:
         """Asks for the step's entity, and for those its lookups search."""
-        try:
-            shape = await self._ask(step.entity)
-        except TenantError:
-            raise
-        except RefusedError as error:
-            self.faults.append(Fault(where=step.where("entity"), message=str(error)))
-            return
-        for name, spec in _specs(step).items():
-            wanted = looked_up(shape, name, spec)
+        await self._ask(step.entity)
+        shape = self._find(step.entity)
+        for name, spec in _specs(step).items() if shape else ():
+            wanted = "" if spec.is_broken or shape is None else looked_up(shape, name, spec)
             if wanted:
-                await self._ask_quietly(wanted)
+                await self._ask(wanted)
 
-    async def _ask_quietly(self, name: str) -> None:
+    async def _ask(self, name: str) -> None:
         """What is no entity stays unknown, and `check` says so with a suggestion."""
+        if not name or self._find(name) is not None:
+            return
         try:
-            await self._ask(name)
+            shape = await self._target.describe(name)
         except TenantError:
             raise
         except RefusedError:
             return
-
-    async def _ask(self, name: str) -> Entity:
-        if (found := self._find(name)) is not None:
-            return found
-        shape = await self._target.describe(name)
         if shape.is_live:
             shape = replace(shape, shipped=load_catalog().entities.get(shape.name))
         self._found[name.casefold()] = self._found[shape.name.casefold()] = shape
-        return shape
 
     def _find(self, name: str) -> Entity | None:
         return self._found.get(name.casefold())
 
+    def entities(self) -> list[Entity]:
+        """Those of the steps; none where one of them is not known."""
+        found = [self._find(step.entity) for step in self._job.steps]
+        return [shape for shape in found if shape] if all(found) else []
+
     def linkable(self, step: Step, source: Source | None) -> Linkable:
-        columns = source.columns if source else None
+        """How many columns `from` compares can be told only where all of `match` could be understood."""
+        matched = {name.casefold() for name in step.match}
+        specs = [spec for name, spec in step.specs().items() if name.casefold() in matched]
+        is_known = source is not None and len(specs) == len(step.match) and "match" not in step.broken
+        is_known = is_known and not any(spec.is_broken for spec in specs)
+        columns = source.columns if source is not None and is_known else None
         return Linkable(step=step, entity=self._find(step.entity), columns=columns)
 
-    def step(self, step: Step, source: Source) -> ReadyStep | None:
-        """The step with its mapping; None, and faults noted, where entity or columns do not allow it."""
-        shape = self._find(step.entity)
-        if shape is None:
-            return None
+    def step(self, step: Step, source: Source | None) -> ReadyStep | None:
+        """The step with the mapping of all fields that are in order; None where its rows tell nothing.
+
+        Notes every fault of entity, fields and columns.
+        """
+        if source is not None and (strange := _strange_columns(step, source)):
+            self.faults.append(strange)
+            source = None
+        shape, columns = self._find(step.entity), source.columns if source else None
         said = check_job(replace(self._job, steps=(step,)), self._find, load_catalog().suggest)
-        try:
-            mapper = compile_mapping(
-                step, shape, source.columns, missing=self._job.missing, file=source.display
-            )
-        except JobError as error:
+        mapper, file = None, source.display if source else ""
+        if shape is not None:
+            mapper, wrong = read_mapping(step, shape, columns, missing=self._job.missing, file=file)
             # Both rooms look at action and match: once is enough.
             told = {step.where("action"), step.where("match")} & {fault.where for fault in said}
-            said.extend(fault for fault in error.faults if fault.where not in told)
-        self.faults.extend(said)
-        if said:
+            said += [fault for fault in wrong if fault.where not in told]
+        elif columns is not None:
+            said += check_columns(step, columns, file=file)
+        self.faults += [*said, *_about_stand_in(step, source if said else None)]
+        if shape is None or mapper is None or source is None or step.name in self._unsure:
             return None
         searched = [self._find(looked_up(shape, name, spec)) for name, spec in _specs(step).items()]
         return ReadyStep(
@@ -192,9 +250,48 @@ class _Checks:
             source=source,
             entity=shape,
             mapper=mapper,
-            match=tuple(field.name for name in step.match if (field := shape.find(name))),
+            match=tuple(_spelled(step.match, shape, mapper)),
             warnings=tuple(_warnings(step, shape, [other for other in searched if other])),
         )
+
+
+def _spelled(match: Iterable[str], entity: Entity, mapper: Mapper) -> Iterator[str]:
+    """The match fields as records spell them. Offline a user-defined field is known by the mapping alone."""
+    mapped = {name.casefold(): name for name in mapper.fields}
+    for name in match:
+        field = entity.find(name)
+        if field is not None or name.casefold() in mapped:
+            yield field.name if field else mapped[name.casefold()]
+
+
+def _source_place(step: Step) -> str:
+    """Where the source is named: in the job, or on the command line."""
+    is_given = isinstance(step.source, FileSource) and step.source.is_override
+    return f"--source {step.name}" if is_given else step.where("source")
+
+
+def _strange_columns(step: Step, source: Source) -> Fault | None:
+    """One fault instead of one a column, where the source is no table of the kind that the step reads."""
+    named = sorted(step.named())
+    if len(named) < SEVERAL or any(name in source.columns or nearest(name, source.columns) for name in named):
+        return None
+    message = (
+        f"{source.display} has none of the {len(named)} columns that the step names, such as "
+        f"{listed(named[:SEVERAL], 'and')}. Its columns are {listed(source.columns[:MANY], 'and')}"
+        f"{' and others' if len(source.columns) > MANY else ''}"
+    )
+    hint = "Is it another file, or does its header stand in another line (`header_row`)?"
+    return Fault(where=_source_place(step), message=message, hint=hint)
+
+
+def _no_row_at_all(job: Job, sources: Sequence[Source | None]) -> Iterator[Fault]:
+    """Only what is fed back can be empty: nothing was left over of its step, but then of another one."""
+    known = [source for source in sources if source and source.is_result]
+    if known and len(known) == len(sources) and all(next(iter(s.rows()), None) is None for s in known):
+        names = " and ".join(source.display for source in known)
+        verb = "holds" if len(known) == 1 else "hold"
+        message = f"{names}: {verb} no row after the header, so there is nothing to plan"
+        yield Fault(where=_source_place(job.steps[0]), message=message)
 
 
 def looked_up(entity: Entity, name: str, spec: FieldSpec) -> str:
@@ -207,10 +304,22 @@ def looked_up(entity: Entity, name: str, spec: FieldSpec) -> str:
     return spec.entity or (shape.reference if shape else "")
 
 
+def _about_stand_in(step: Step, source: Source | None) -> Iterator[Fault]:
+    """A file given on the command line is not read as the job says of its own: it may be that."""
+    given = step.source
+    if source and not source.is_result and isinstance(given, FileSource) and (told := advice(given)):
+        yield Fault(where=f"--source {step.name}", message=told)
+
+
 def _limit_faults(job: Job, entities: Sequence[Entity]) -> Iterator[Fault]:
     """A limit on `field=label` that no entity of the job understands would never hold."""
     for kind in job.limits:
-        if "=" in kind and entities and not any(_knows(entity, kind) for entity in entities):
+        if (
+            "=" in kind
+            and entities
+            and "limits" not in job.broken
+            and not any(_knows(entity, kind) for entity in entities)
+        ):
             names = " or ".join(dict.fromkeys(entity.name for entity in entities))
             message = f"the limit {kind} names no field and label of {names}"
             yield Fault(where=job.where("limits"), message=message)
@@ -224,9 +333,12 @@ def _knows(entity: Entity, kind: str) -> bool:
 
 def _warnings(step: Step, entity: Entity, looked_up: Sequence[Entity]) -> Iterator[str]:
     if step.action is StepAction.CREATE and not step.match:
+        held = (
+            "a create whose answer is lost cannot be recognised: such rows are held for you to settle, and "
+        )
         yield (
-            f"{step.name}: without `match`, a create whose answer is lost cannot be recognised: such rows "
-            "are held for you to settle, and planning again creates everything again"
+            f"{step.name}: without `match`, {'' if step.marker else held}"
+            "planning again creates everything again"
         )
     searched = [entity] if step.match else []
     for restricted in dict.fromkeys(e.name for e in (*searched, *looked_up) if e.is_restricted):
@@ -238,6 +350,18 @@ def _warnings(step: Step, entity: Entity, looked_up: Sequence[Entity]) -> Iterat
         blind = [name for name in step.specs() if _is_blind(entity, name)]
         if blind:
             yield f"{step.name}: {', '.join(blind)} cannot be read, so every update sends it again"
+
+
+def utc_warnings(ready: ReadyStep) -> Iterator[str]:
+    """What the rows that were mapped so far show: times of which nobody says where they were written."""
+    specs = {name.casefold(): spec for name, spec in ready.step.specs().items()}
+    for name, text in ready.mapper.read_as_utc().items():
+        columns = ", ".join(specs[name.casefold()].source_columns) if name.casefold() in specs else ""
+        place = f" (column {columns})" if columns else ""
+        yield (
+            f"{ready.step.name}: {name}{place}: {shown(text)} has no offset, so it and its like are read as "
+            "UTC; where they were written elsewhere, say it in the field, such as `timezone: Europe/Madrid`"
+        )
 
 
 def _is_blind(entity: Entity, name: str) -> bool:

@@ -16,6 +16,7 @@ class First:
 
     n: int
     line: int | None
+    is_open: bool = True  # it was not rejected when it was seen
 
 
 class SeenKeys:
@@ -23,7 +24,8 @@ class SeenKeys:
 
     def __init__(self) -> None:
         self._file = open_scratch(
-            "CREATE TABLE seen (key BLOB PRIMARY KEY, n INTEGER NOT NULL, line INTEGER) WITHOUT ROWID"
+            "CREATE TABLE seen (key BLOB PRIMARY KEY, n INTEGER NOT NULL, line INTEGER,"
+            " is_open INTEGER NOT NULL) WITHOUT ROWID"
         )
 
     def __enter__(self) -> Self:
@@ -34,14 +36,14 @@ class SeenKeys:
     ) -> None:
         self._file.close()
 
-    def first(self, key: Hashable, n: int, line: int | None) -> First | None:
+    def first(self, key: Hashable, n: int, line: int | None, *, is_open: bool = True) -> First | None:
         """The earlier row with this key; None where row `n` is the first one, which is remembered.
 
         `key` is told from others by its `repr`.
         """
         name = digest(key)
-        added = self._file.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (name, n, line))
+        added = self._file.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", (name, n, line, is_open))
         if added.rowcount:
             return None
-        row = self._file.execute("SELECT n, line FROM seen WHERE key = ?", (name,)).fetchone()
-        return First(n=row[0], line=row[1])
+        row = self._file.execute("SELECT n, line, is_open FROM seen WHERE key = ?", (name,)).fetchone()
+        return First(n=row[0], line=row[1], is_open=bool(row[2]))

@@ -21,13 +21,15 @@ from typing import TypeAlias, TypeVar
 
 from bulkops.change import Action, Change, match_key
 from bulkops.job.model import StepAction
+from bulkops.planner.belonging import Belonging
 from bulkops.planner.collision import Rules, key_text, reasons, rejected, row_text
 from bulkops.planner.draft import Draft
+from bulkops.planner.earlier import Earlier
 from bulkops.planner.kin import Kin
 from bulkops.planner.links import Linked, Links
 from bulkops.planner.precheck import ReadyStep
 from bulkops.planner.seen import SeenKeys
-from bulkops.record import Record, Row, RowError
+from bulkops.record import FromStep, Lookup, Row, Value
 from bulkops.references import References, find_by_key, key_of, shown_fields
 from bulkops.targets.base import RecordData, Target
 
@@ -58,7 +60,8 @@ class Reads:
 class StepPlanner:
     """One step. `before` is the number of the last row of the steps before it.
 
-    `seen` are the keys of its rows, `created` those of the records that all steps so far create.
+    `seen` are the keys of its rows, `created` those of the records that all steps so far create. `nonce`
+    is what the plan's own marks begin with.
     """
 
     def __init__(
@@ -70,17 +73,27 @@ class StepPlanner:
         seen: SeenKeys,
         created: SeenKeys,
         before: int,
+        nonce: str = "",
     ) -> None:
         self.taken = 0  # rows read so far
         self._reads = reads
         self._links = links
+        self._belonging = Belonging(reads.target, reads.references, ready.entity.name, ready.match)
+        self._earlier = Earlier(reads.target, reads.references, links)
         self._ready = ready
         self._seen = seen
         self._created = created
         self._before = before
         self._own = ready.step.name if ready.is_kin else ""
+        marker = ready.entity.find(ready.step.marker or "")
         self._rules = Rules(
-            action=ready.step.action, entity=ready.entity, match=ready.match, mapper=ready.mapper
+            action=ready.step.action,
+            entity=ready.entity,
+            match=ready.match,
+            mapper=ready.mapper,
+            before=before,
+            marker=marker.name if marker else "",
+            nonce=nonce,
         )
         self._shapes = [ready.entity.fields[name] for name in ready.match]
         self._fields = _fields_to_read(ready)
@@ -109,6 +122,9 @@ class StepPlanner:
             first = self._before + self.taken + 1
             drafts = await self._referenced([Draft(n=first + i, row=row) for i, row in enumerate(batch)])
             await self._search(drafts)
+            await self._belonging.resolve(drafts, are_met=True)
+            for draft in drafts:
+                _judge(draft)
             self.taken += len(batch)
             yield drafts
 
@@ -116,29 +132,43 @@ class StepPlanner:
         """Maps the rows and finds what they refer to, all but other rows of this step."""
         parts = [self._ready.mapper.parts(draft.row) for draft in drafts]
         records = [record for record, _ in parts]
-        found = await self._reads.references.resolve(records)
-        linked = self._links.resolve(records, later=self._own)
-        for draft, (_, errors), one, link in zip(drafts, parts, found, linked, strict=True):
-            _put(draft, one, link, errors)
-            if draft.is_open:
-                draft.reason = self._key_problem(draft)
+        found = await self._reads.references.parts(records, but=self._belonging.fields)
+        await self._earlier.find(records, later=(self._own,))
+        linked = self._links.resolve(records, later=(self._own,))
+        for draft, (_, errors), (record, unfound), link in zip(drafts, parts, found, linked, strict=True):
+            draft.record = record
+            draft.errors += (*errors, *unfound)
+            _put(draft, link)
+        await self._belonging.resolve(drafts, are_met=False)
+        for draft in drafts:
+            _judge(draft)
+            if problem := self._key_problem(draft):
+                draft.reason = f"{draft.reason}; {problem}" if draft.reason else problem
         return drafts
 
     def _key_problem(self, draft: Draft) -> str | None:
-        """Why the row's key cannot be used, or None; from now on the key is taken."""
+        """Why the row's key cannot be used, or None; from now on the key is taken.
+
+        A row that is rejected for something else has its key all the same: it is to be corrected, and then
+        there are two. A row whose key could not be told has none.
+        """
         if not self._ready.match or draft.record is None:
             return None
         key = self._rules.key(draft.record)
         if empty := self._rules.empty_part(key):
-            return f"{empty} is empty, and rows are matched by it"
+            return None if draft.errors else f"{empty} is empty, and rows are matched by it"
+        if not _is_known(key):
+            return None
         parts = tuple(
             match_key(shape, value) for shape, value in zip(self._shapes, key.values(), strict=True)
         )
-        first = self._seen.first(parts, draft.n, draft.row.line)
+        first = self._seen.first(parts, draft.n, draft.row.line, is_open=draft.is_open)
         if first is None:
             return None
         place = row_text(first.n, self._ready.source.display, first.line)
-        return f"{place} has {key_text(key)} too: only the first one is planned"
+        if first.is_open:
+            return f"{place} has {key_text(key)} too: only the first one is planned"
+        return f"{place}, which was rejected, has {key_text(key)} too: correct that one, or take it out"
 
     async def _search(self, drafts: Sequence[Draft]) -> None:
         """Notes what the target has for the keys of the drafts that are open."""
@@ -157,6 +187,7 @@ class StepPlanner:
     # --- drafts to changes ---
 
     def _change(self, draft: Draft) -> Change:
+        key = self._rules.key(draft.record) if draft.record else {}
         row = Change(
             n=draft.n,
             step=self._ready.step.name,
@@ -165,16 +196,14 @@ class StepPlanner:
             line=draft.row.line,
             file=self._ready.source.file,
             sheet=self._ready.source.sheet,
-            key=self._rules.key(draft.record) if draft.record else {},
+            key=key if _is_known(key) else {},
         )
         if draft.record is None or draft.reason is not None:
             return rejected(row, draft.reason or "")
-        change = self._rules.decide(row, draft.record, draft.found)
-        if not change.action.is_write:
-            return change
+        change = self._rules.decide(row, draft.record, draft.found, needs=draft.needs.values())
         if first := self._first_to_create(change):
             return rejected(row, f"row {first} creates a {row.entity} record with this key already")
-        return self._ordered(change, draft)
+        return change
 
     def _first_to_create(self, change: Change) -> int | None:
         """The row of an earlier step that creates the same record."""
@@ -183,11 +212,6 @@ class StepPlanner:
         key = (change.entity, *change.key, key_of(change.key.values()))
         first = self._created.first(key, change.n, change.line)
         return first.n if first else None
-
-    def _ordered(self, change: Change, draft: Draft) -> Change:
-        waits_for = {*change.waits_for, *draft.needs.values()}
-        barrier = 0 if change.action is Action.CREATE else self._before
-        return replace(change, waits_for=tuple(sorted(waits_for)), barrier=barrier)
 
     # --- rows that need other rows of this step ---
 
@@ -202,7 +226,7 @@ class StepPlanner:
             yield []  # not planned yet, but taken
         kin.close()
         while drafts := kin.ready(BATCH):
-            self._meet(drafts)
+            await self._meet(drafts)
             batch = [(draft.row, self._change(draft)) for draft in drafts]
             self._links.note(self._ready, batch)
             kin.settle([change for _, change in batch])
@@ -210,33 +234,44 @@ class StepPlanner:
         while batch := list(islice(planned, BATCH)):
             yield batch
 
-    def _meet(self, drafts: Sequence[Draft]) -> None:
+    async def _meet(self, drafts: Sequence[Draft]) -> None:
         """Puts in what became of the rows of this step that these refer to."""
         records = {draft.n: draft.record for draft in drafts if draft.record and draft.is_open}
+        await self._earlier.find(list(records.values()))
         linked = iter(self._links.resolve(list(records.values())))
         for draft in drafts:
             if draft.n in records:
-                _put(draft, records[draft.n], next(linked))
+                _put(draft, next(linked))
+                _judge(draft)
 
 
-def _put(
-    draft: Draft, found: Record | tuple[RowError, ...], linked: Linked, errors: Sequence[RowError] = ()
-) -> None:
-    """What a row refers to, or all reasons why it has it not; `errors` are those of its other fields."""
-    told = [*errors, *(found if isinstance(found, tuple) else ()), *linked.errors]
-    if told:
-        doubts = found.doubts.values() if isinstance(found, Record) else ()
-        draft.record, draft.reason = None, reasons(list(dict.fromkeys([*told, *doubts])))
-    elif isinstance(found, Record):
-        draft.record = replace(found, values={**found.values, **linked.values}) if linked.values else found
-        draft.needs = {**draft.needs, **linked.needs}
+def _put(draft: Draft, linked: Linked) -> None:
+    """Puts in what rows of steps are referred to, or notes why not."""
+    draft.errors += linked.errors
+    draft.needs = {**draft.needs, **linked.needs}
+    if linked.values and draft.record is not None:
+        draft.record = replace(draft.record, values={**draft.record.values, **linked.values})
+
+
+def _judge(draft: Draft) -> None:
+    """With all that is wrong with it a row is rejected, for all of it at once."""
+    if draft.errors and draft.reason is None:
+        doubts = draft.record.doubts.values() if draft.record else ()
+        draft.reason = reasons(list(dict.fromkeys([*draft.errors, *doubts])))
+
+
+def _is_known(key: Mapping[str, Value]) -> bool:
+    """Whether no part of it is missing, or was looked for and not found."""
+    return not any(value is None or isinstance(value, Lookup | FromStep) for value in key.values())
 
 
 def _fields_to_read(ready: ReadyStep) -> list[str]:
-    """What the diff, the route and the reasons need of a record; nothing else is asked for."""
+    """What the diff, the route and the reasons need of a record; of one that is deleted, everything."""
     entity = ready.entity
     names = shown_fields(entity)
-    if ready.step.action is not StepAction.CREATE:
+    if ready.step.action is StepAction.DELETE:
+        names += entity.fields
+    elif ready.step.action is not StepAction.CREATE:
         names += [*ready.step.specs(), *ready.mapper.needs]
         if entity.parent is not None:
             names.append(entity.parent.field)

@@ -147,7 +147,8 @@ class Looker:
     # --- updates and deletes ---
 
     async def _look_at_records(self, shape: Entity, doubts: Sequence[Doubt]) -> dict[int, Verdict]:
-        sent = {name for doubt in doubts for name in doubt.change.fields}
+        updates = [doubt.change for doubt in doubts if doubt.change.action is Action.UPDATE]
+        sent = {name for change in updates for name in change.fields}
         names = sorted(name for name in sent if _is_readable(shape, name))
         ids = sorted({doubt.change.id for doubt in doubts if doubt.change.id is not None})
         current: dict[int, RecordData] = {}

@@ -60,6 +60,11 @@ class Source(Protocol):
         ...
 
     @property
+    def is_result(self) -> bool:
+        """Whether bulkops wrote it: a result file, which may hold no row."""
+        ...
+
+    @property
     def dropped(self) -> int:
         """How many rows `distinct` leaves out; known once `rows()` was begun."""
         ...
@@ -78,6 +83,7 @@ class Table:
     sheet: str = ""
     dialect: Dialect | None = None
     warnings: tuple[str, ...] = ()
+    is_result: bool = False
 
     @property
     def display(self) -> str:

@@ -7,7 +7,7 @@ means, the row gets a fault instead.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -27,6 +27,8 @@ from bulkops.sources.dialect import (
     reader_options,
 )
 from bulkops.sources.files import BREAK, breaks, must_be_file, open_text, unreadable
+from bulkops.sources.misread import misread
+from bulkops.sources.resultfile import may_be_empty
 
 CELL_LIMIT = 1 << 24  # characters: the largest attachment in base64 fits; an unclosed quote ends here
 _text = partial(
@@ -51,8 +53,11 @@ class CsvFile(Table):
             yield from _read(file, self.dialect, line=self.first, width=len(self.columns), display=self.file)
 
 
-def open_csv(spec: FileSource) -> CsvFile:
-    """Finds dialect and header and sees that there is a row. Raises SourceError with what to do."""
+def open_csv(spec: FileSource, named: Collection[str] = ()) -> CsvFile:
+    """Finds dialect and header and sees that there is a row. Raises SourceError with what to do.
+
+    `named` are columns that the job names: they tell a delimiter that is not the file's.
+    """
     csv.field_size_limit(CELL_LIMIT)
     must_be_file(spec.file, spec.display)
     try:
@@ -67,8 +72,10 @@ def open_csv(spec: FileSource) -> CsvFile:
         sample = _Sample(text=text, is_whole=not file.read(1))
     _must_be_lines(sample, spec)
     dialect = _dialect(spec, encoding, sample)
+    if wrong := misread(sample.text, dialect, named=named, columns=spec.columns):
+        raise SourceError(f"{spec.display}: {wrong}")
     made = _with_header(spec, encoding, dialect)
-    if next(made.rows(), None) is None:
+    if next(made.rows(), None) is None and not may_be_empty(spec, made.columns):
         raise SourceError(f"{spec.display}: holds no row{'' if spec.columns else ' after the header'}")
     return made
 

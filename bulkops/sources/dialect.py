@@ -204,16 +204,17 @@ def find_delimiter(text: str, *, is_whole: bool, quote: str, width: int | None, 
     `text` starts at the header. `first` is tried first, and stands where no other tells anything.
     """
     order = sorted(DELIMITERS, key=lambda char: char != first)
-    scores = [_score(char, _widths(text, char, quote, is_whole), width) for char in order]
+    scores = [_score(char, widths(text, char, quote, is_whole=is_whole), width) for char in order]
     best = max(scores, key=lambda score: score[0])
     return best[1]
 
 
-def _widths(text: str, delimiter: str, quote: str, is_whole: bool) -> list[int]:
+def widths(text: str, delimiter: str, quote: str, *, is_whole: bool) -> list[int]:
+    """How many cells each of the first records has; without the last one where it may be cut off."""
     records = csv.reader(io.StringIO(text, newline=""), **reader_options(delimiter, quote))  # type: ignore[arg-type]
-    widths = [len(cells) for cells in islice(_readable(records), SAMPLE_RECORDS) if cells]
-    cut = not is_whole and len(widths) < SAMPLE_RECORDS
-    return widths[:-1] if cut and len(widths) > 2 else widths
+    found = [len(cells) for cells in islice(_readable(records), SAMPLE_RECORDS) if cells]
+    cut = not is_whole and len(found) < SAMPLE_RECORDS
+    return found[:-1] if cut and len(found) > 2 else found
 
 
 def _readable(records: Iterator[list[str]]) -> Iterator[list[str]]:

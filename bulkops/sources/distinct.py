@@ -33,7 +33,7 @@ class DistinctRows:
     def __init__(self, source: Source, distinct: Distinct, *, missing: Collection[str]) -> None:
         self.columns, self.dialect = source.columns, source.dialect
         self.file, self.sheet, self.display = source.file, source.sheet, source.display
-        self.warnings = source.warnings
+        self.warnings, self.is_result = source.warnings, source.is_result
         self.dropped = 0
         self._source = source
         self._keep = distinct.keep
@@ -123,8 +123,7 @@ class _Bits:
 def _choose(keys: Iterator[bytes | None], keep: Keep) -> _Bits:
     """Which rows to keep, by their keys in file order."""
     kept = _Bits()
-    # One transaction: at each commit SQLite would look through all that its cache has not written yet.
-    with closing(open_scratch(_CACHE, _TABLE, "BEGIN")) as seen:
+    with closing(open_scratch(_CACHE, _TABLE)) as seen:
         for n, key in enumerate(keys):
             is_first = key is None or _is_new(seen, key, n)
             kept.append(is_first or keep is Keep.LAST)

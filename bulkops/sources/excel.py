@@ -15,6 +15,7 @@ from bulkops.job.model import FileSource
 from bulkops.record import Locator, Row
 from bulkops.sources.base import Table
 from bulkops.sources.grid import Grid
+from bulkops.sources.resultfile import may_be_empty
 from bulkops.sources.sheethead import Head, read_head
 from bulkops.sources.texts import cell_text
 from bulkops.sources.workbook import load_sheet
@@ -69,7 +70,7 @@ def open_excel(spec: FileSource, unread: Collection[str]) -> ExcelSheet:
             place for name, place in zip(head.columns, head.places, strict=True) if name in unread
         ),
     )
-    if next(made.rows(), None) is None:
+    if next(made.rows(), None) is None and not may_be_empty(spec, made.columns):
         raise SourceError(f"{display}: holds no row{'' if spec.columns else ' after the header'}")
     return made
 

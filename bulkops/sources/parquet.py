@@ -16,6 +16,7 @@ from bulkops.job.model import FileSource
 from bulkops.record import Row
 from bulkops.sources.base import Table
 from bulkops.sources.files import must_be_file, read_head, unreadable
+from bulkops.sources.resultfile import may_be_empty
 from bulkops.sources.texts import rows_of
 
 BATCH = 5000  # rows
@@ -42,7 +43,7 @@ def open_parquet(spec: FileSource) -> ParquetFile:
         raise SourceError(f"{spec.display}: is no Parquet file. Save the table as Parquet or as CSV in UTF-8")
     with _opened(spec.file, spec.display) as file:
         names, count = file.schema_arrow.names, file.metadata.num_rows
-    if not names or not count:
+    if not names or not (count or may_be_empty(spec, names)):
         raise SourceError(f"{spec.display}: holds no row")
     columns = tuple(name.strip() or f"column {n}" for n, name in enumerate(names, start=1))
     return ParquetFile(file=spec.display, columns=columns, path=spec.file)

@@ -23,11 +23,11 @@ import aiohttp
 import pytest
 
 import bulkops
-from bulkops import settle
 from bulkops.applier.sender import Sender
 from bulkops.change import Action
 from bulkops.job import load_job
 from bulkops.plan import Fate, Plan, Status
+from bulkops.settle import doubts
 from bulkops.simulator import Options, Running, running
 from bulkops.targets.autotask.session import connect
 from bulkops.tenant import Tenant
@@ -366,7 +366,7 @@ async def trial(seed: int, folder: Path, name: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settle, "ASK_AGAIN_S", 0.05)
+    monkeypatch.setattr(doubts, "ASK_AGAIN_S", 0.05)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -76,8 +76,7 @@ def expected(lines: Sequence[Line]) -> dict[int, bool]:
     """Whether each row is carried out, by the rules alone."""
     owner: dict[str, int] = {}
     for n, line in enumerate(lines, start=1):
-        if not line.is_bad:
-            owner.setdefault(line.key.lower(), n)
+        owner.setdefault(line.key.lower(), n)
 
     def is_good(n: int, below: frozenset[int]) -> bool:
         line = lines[n - 1]

@@ -11,14 +11,14 @@ import pytest
 
 from bulkops.applier import apply_plan
 from bulkops.change import FieldDiff
-from bulkops.errors import JobError, SourceError
+from bulkops.errors import JobError
 from bulkops.job import load_job
 from bulkops.plan import Plan, Status
 from bulkops.planner.build import build_plan
-from bulkops.planner.linkcheck import reference_faults
-from bulkops.planner.precheck import prepare
+from bulkops.planner.rowcheck import RowCheck
 from bulkops.record import Created, Scalar
 from bulkops.targets.memory import MemoryTarget
+from bulkops.validate import examine_offline
 
 Rows: TypeAlias = Sequence[Mapping[str, Scalar]]
 
@@ -316,7 +316,7 @@ async def test_all_that_is_wrong_with_the_steps_is_told_at_once(desk: Desk) -> N
         )
     assert [fault.where.rpartition(":")[2] for fault in caught.value.faults] == ["12", "23"]
     files = COMPANIES.replace("companies.csv", "no.csv"), CONTACTS.replace("contacts.csv", "none.csv")
-    with pytest.raises(SourceError, match=r"(?s)no\.csv.*\n.*none\.csv"):
+    with pytest.raises(JobError, match=r"(?s)no\.csv.*\n.*none\.csv"):
         await desk.plan(MemoryTarget(), *files)
 
 
@@ -338,17 +338,20 @@ async def test_rows_left_out_by_distinct_are_counted_and_not_planned(desk: Desk)
 async def offline_faults(desk: Desk, *steps: str) -> list[str]:
     job = desk.folder / "job.yaml"
     job.write_text("version: 1\nname: trial\ntenant: acme\nsteps:" + "".join(steps), "utf-8")
-    return [str(fault) for fault in reference_faults(await prepare(load_job(job), MemoryTarget()))]
+    examined = await examine_offline(load_job(job))
+    assert not examined.faults
+    return [str(fault) async for fault in RowCheck(examined).found()]
 
 
 async def test_rows_that_refer_to_no_row_are_told_offline(desk: Desk) -> None:
-    """The job's own files say enough: a parent in no file, a cycle. A parent at fault is told elsewhere."""
+    """The job's own files say enough: a parent in no file, a cycle. A parent at fault is told once."""
     desk.file("companies.csv", "Id,Name,Parent", "a,A,b", "b,B,a", f"c,{'x' * 200},", "d,D,nobody", "e,E,c")
     desk.file("contacts.csv", "Client,First,Last", "C,Al,Aal", "zz,Bo,Berg", "a,Cy,Cern")
     both = "row 1 (companies.csv:2) and row 2 (companies.csv:3)"
     ring = f"{both} need each other in a cycle: none can be the first"
     nowhere = "no row of the step companies (companies.csv) has this Id"
     assert await offline_faults(desk, COMPANIES + PARENT, CONTACTS) == [
+        f"companies.csv:4: column Name '{'x' * 57}...': has 200 characters, the field takes 100",
         f"companies.csv:5: column Parent 'nobody': {nowhere}",
         f"companies.csv:2: {ring}",
         f"companies.csv:3: {ring}",

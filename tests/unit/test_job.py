@@ -401,7 +401,6 @@ def test_source_override_of_an_unknown_step_is_a_fault(write: Write) -> None:
 
 UNSUPPORTED_USES = {
     "a query as source": with_source("{query: Tasks}"),
-    "`marker`": PLAIN + "    marker: fax\n",
     "the recipe `reassign`": "version: 1\nname: a\ntenant: b\n"
     "reassign: {from: a, to: [{resource: b}], entities: [Tasks]}\n",
     "the recipe `close_projects`": "version: 1\nname: a\ntenant: b\n"
@@ -433,6 +432,7 @@ def test_what_is_not_run_yet_is_refused_at_its_place(what: str, write: Write) ->
         with_fields("status: {column: State, inactive: allow}"),
         PLAIN.replace("[companyNumber]", '["udf:A"]') + "    udf: {A: B}\n",
         PLAIN + "    impersonate: {column: Author, lookup: email}\n",
+        PLAIN + "    marker: fax\n",
     ],
 )
 def test_what_is_run_is_not_refused(text: str, write: Write) -> None:

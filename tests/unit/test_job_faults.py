@@ -86,7 +86,7 @@ FAULTY_FIELDS = {
     "a: {colunm: b}": "12:11: a field has no key `colunm`. Did you mean `column`?",
     "a: {column: b, template: c}": "12:22: `column` and `template` exclude each other. …",
     "a: {columns: [b, c]}": "12:11: `columns` needs `lookup` or `from` beside it",
-    "a: {template: b, lookup: c}": "12:24: `lookup` needs `column`, `columns` or `value` beside it",
+    "a: {template: b, lookup: [c, d]}": "12:24: `lookup` names 2 fields for 1 text. …",
     "a: {column: b, lookup: [c, d]}": "12:22: `lookup` names 2 fields for 1 text. …",
     "a: {columns: [b, c], lookup: d}": "12:28: `lookup` names 1 field for 2 texts. …",
     "a: {column: b, entity: c}": "12:22: `entity` needs `lookup` beside it",

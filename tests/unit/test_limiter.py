@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkops.bucket import Bucket, Purse, grant, poll_reserve
+from bulkops.bucket import Bucket, grant, poll_reserve
 from bulkops.errors import TenantError
+from bulkops.purse import Purse
 
 WINDOW_S, SETTLE_S = 100, 30
 

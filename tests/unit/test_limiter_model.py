@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkops.bucket import Bucket, Purse
+from bulkops.bucket import Bucket
+from bulkops.purse import Purse
 
 WINDOW_S, SETTLE_S = 100, 30
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from bulkops.bucket import Bucket
 from bulkops.limiter import Limiter, Token
 
 Virtual: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
@@ -25,10 +26,8 @@ def now() -> float:
 def limiter(
     requests: int = 20, *, learned: bool = True, window_s: float = 100, share: float = 1.0
 ) -> Limiter:
-    made = Limiter(
-        share=share, requests=requests, window_s=window_s, settle_s=30,
-        clock=asyncio.get_running_loop().time, wall=lambda: NOON + now(),
-    )  # fmt: skip
+    bucket = Bucket(share=share, requests=requests, window_s=window_s, settle_s=30)
+    made = Limiter(bucket, clock=asyncio.get_running_loop().time, wall=lambda: NOON + now())
     if learned:
         made.learn(count=0)
     return made
@@ -348,7 +347,7 @@ def test_usage_counts_what_is_out_and_what_others_used(virtual: Virtual) -> None
 
 async def test_it_works_in_real_time_too() -> None:
     """A window of a tenth of a second: the second load goes one window after the first."""
-    one = Limiter(share=1.0, requests=8, window_s=0.1, settle_s=0.1)
+    one = Limiter(Bucket(share=1.0, requests=8, window_s=0.1, settle_s=0.1))
     one.learn(count=0)
     started = time.monotonic()
     for _ in range(13):

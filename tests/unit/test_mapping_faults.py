@@ -102,8 +102,8 @@ def test_every_fault_is_told_at_once_in_the_files_order() -> None:
         "job.yaml:14: taskNumber is read-only. Take it out",
         "job.yaml:15: id is given by the server and cannot be written. "
         "Name it in `match` to find records by it",
-        "job.yaml:90: 2 columns of t.csv are neither used nor ignored: `Left`, `Over`. "
-        "Map them, or add to `ignore`: [Left, Over]",
+        "job.yaml:90: 2 columns of t.csv are neither used nor ignored. "
+        "Map them, or add them to `ignore`: [Left, Over]",
     ]
 
 

@@ -8,6 +8,7 @@ import shutil
 import stat
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ STEP = StepInfo(
 
 
 def header(**given: Any) -> Header:
+    rows = sum(given.get("counts", {}).values())
     facts: dict[str, Any] = {
         "job": "legacy",
         "tenant": "acme",
@@ -43,7 +45,7 @@ def header(**given: Any) -> Header:
         "reason": "Migration",
         "created": "2026-11-20T10:00:00+00:00",
         "version": "0.1.0",
-        "steps": (STEP,),
+        "steps": (replace(STEP, rows=rows),),
         "counts": {},
         "calls_read": 1,
         "calls_write": 3,
@@ -166,6 +168,8 @@ def test_changes_come_in_order_and_add_up(tmp_path: Path) -> None:
         writer.add(row, first)
         with pytest.raises(ValueError, match="header counts"):
             writer.seal(header(counts={"create": 2}))
+        with pytest.raises(ValueError, match="steps have other"):
+            writer.seal(header(counts={"create": 1}, steps=(STEP,)))
     assert not names(tmp_path)
 
 
@@ -325,7 +329,7 @@ def test_every_row_has_one_fate_and_the_counts_add_up(tmp_path: Path) -> None:
     assert list(plan.outcomes()) == [
         (1, RowState.APPLIED, 501, None),
         (2, RowState.HELD, 502, "because"),
-        (3, RowState.PENDING, 503, None),
+        (3, RowState.PENDING, 1003, None),
         (4, RowState.UNCHANGED, 1004, None),
         (5, RowState.REJECTED, None, "no such company"),
         (6, RowState.PENDING, 1006, None),

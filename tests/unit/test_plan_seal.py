@@ -15,6 +15,7 @@ from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import PlanError
 from bulkops.plan import Header, Plan, PlanWriter
 from bulkops.plan.seal import entry_bytes
+from bulkops.plan.storage import FORMAT
 from bulkops.record import Row
 
 
@@ -196,7 +197,7 @@ def test_a_plan_of_a_newer_bulkops_says_so(tmp_path: Path) -> None:
     """An older bulkops does not guess at a newer format."""
     make(tmp_path / "x.plan", 3)
     with sqlite3.connect(tmp_path / "x.plan") as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {FORMAT + 1}")
     connection.close()
     with pytest.raises(PlanError, match="newer bulkops"):
         Plan.open(tmp_path / "x.plan")

@@ -13,11 +13,12 @@ from bulkops.errors import JobError
 from bulkops.job import load_job
 from bulkops.plan import Plan
 from bulkops.planner.build import build_plan
+from bulkops.planner.rowcheck import RowCheck
 from bulkops.schema import Entity, Field, FieldType, PicklistValue
 from bulkops.targets.autotask.catalog import load_catalog
 from bulkops.targets.base import Filter, RecordData
 from bulkops.targets.memory import MemoryTarget
-from bulkops.validate import validate_job
+from bulkops.validate import examine_offline
 
 HEAD = "version: 1\nname: trial\ntenant: acme\nsteps:\n"
 COUNTS = "The shipped catalog says otherwise, but this tenant's own metadata is what counts"
@@ -133,8 +134,9 @@ async def test_offline_what_only_the_tenant_knows_is_taken_as_described(tmp_path
         "       companyID: {column: C, lookup: 'udf:Legacy ID'}}}\n",
         "utf-8",
     )
-    (checked,) = await validate_job(load_job(job))
-    assert list(checked.row_faults()) == []
+    examined = await examine_offline(load_job(job))
+    assert not examined.faults
+    assert [fault async for fault in RowCheck(examined).found()] == []
 
 
 async def test_a_user_defined_field_of_another_type_than_described_is_told_by_the_tenant(
@@ -153,6 +155,7 @@ async def test_a_user_defined_field_of_another_type_than_described_is_told_by_th
         "utf-8",
     )
     loaded = load_job(job)
-    assert await validate_job(loaded)
+    examined = await examine_offline(loaded)
+    assert examined.steps and not examined.faults
     with pytest.raises(JobError, match="udf:Since holds a calendar date without a time"):
         await build_plan(loaded, MemoryTarget(entities={"Companies": entity}), tmp_path / "x.plan")

@@ -231,8 +231,9 @@ async def test_composite_keys_are_joined_here() -> None:
 async def test_text_where_a_number_stands_finds_nothing_and_says_why() -> None:
     """Text against a number field would silently find nothing: it is not even asked."""
     target = Listening({"Contacts": CONTACTS})
-    (answer,) = await resolved(target, contact("Acme", "jane@acme.test"))
-    assert error_of(answer).endswith("companyID holds a number")
+    lookup = Lookup(entity="Contacts", fields=("id", "emailAddress"), values=("Acme", "jane@acme.test"))
+    (answer,) = await resolved(target, Record(values={"contactID": lookup}))
+    assert error_of(answer).endswith("id holds a number")
     assert target.asked == []
 
 

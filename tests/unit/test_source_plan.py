@@ -16,15 +16,16 @@ from openpyxl import Workbook
 from pandas import DataFrame
 
 from bulkops.change import Change, FieldDiff
-from bulkops.errors import JobError, SourceError
+from bulkops.errors import JobError
 from bulkops.job import FileSource, load_job
 from bulkops.plan import Plan
 from bulkops.planner.build import build_plan
+from bulkops.planner.rowcheck import RowCheck
 from bulkops.record import Scalar, Value
 from bulkops.report.results import write_results
 from bulkops.sources import open_source
 from bulkops.targets.memory import MemoryTarget
-from bulkops.validate import validate_job
+from bulkops.validate import examine_offline
 from bulkops.views import change_json
 
 Fate: TypeAlias = tuple[str, int | None, Mapping[str, Value], Mapping[str, FieldDiff], str | None]
@@ -159,8 +160,11 @@ async def test_a_row_of_a_sheet_is_told_with_the_sheet(folder: Folder) -> None:
     assert bad.place == "t.xlsx, sheet Tasks:6"
     assert plan.header.steps[0].file == "t.xlsx, sheet Tasks"
     folder.workbook(Tasks=[HEADER, *TYPED_ROWS, ["T-5", "x", 7, 1, "31/02/2016"]])
-    (checked,) = await validate_job(load_job(folder.job("{file: t.xlsx, sheet: Tasks}")))
-    assert [fault.where for fault in checked.row_faults()] == ["t.xlsx, sheet Tasks:7"]
+    check = RowCheck(await examine_offline(load_job(folder.job("{file: t.xlsx, sheet: Tasks}"))))
+    assert [str(fault.place) async for fault in check.found()] == [
+        "t.xlsx, sheet Tasks:5",
+        "t.xlsx, sheet Tasks:7",
+    ]
 
 
 async def test_what_distinct_drops_is_counted(folder: Folder) -> None:
@@ -208,7 +212,7 @@ async def test_everything_that_is_wrong_with_sources_is_told_at_once(folder: Fol
     one = JOB.partition("steps:\n")[2]
     job = JOB + one.replace("name: tasks", "name: two") + one.replace("name: tasks", "name: three")
     job = job.replace("SOURCE", "{file: t.xlsx, sheet: Gone}", 1).replace("SOURCE", "{file: none.csv}", 1)
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(JobError) as caught:
         await folder.plan("{file: t.xlsx, header_row: 99}", job=job)
     said = str(caught.value)
     assert "has no sheet `Gone`" in said
@@ -255,5 +259,5 @@ async def test_a_workbook_may_stand_in_for_a_text_file_and_the_other_way_round(f
     assert [
         fate[:4] for fate in fates(await folder.plan("{file: none.xlsx, sheet: A}", tasks=path))
     ] == wanted
-    with pytest.raises(SourceError, match="has several sheets with rows"):
+    with pytest.raises(JobError, match="has several sheets with rows"):
         await folder.plan("{file: none.csv}", tasks=book)

@@ -16,7 +16,7 @@ import anyio
 
 from bulkops.errors import CallError, NotSentError, TenantError, ThrottledError
 from bulkops.limiter import Limiter, Token
-from bulkops.pool import Pool
+from bulkops.pool import Pool, Slot
 from bulkops.targets.autotask.connection import Connection, MovedError
 from bulkops.targets.autotask.errors import Kind
 from bulkops.targets.autotask.route import VERSION
@@ -102,6 +102,7 @@ class Door:
         self._why_drained = STOPPING
         self._waiting: set[anyio.CancelScope] = set()  # calls that have not left yet
         self._pauses: dict[int, str] = {}  # why a call waits before it is sent again
+        self._failure = ""  # why the last call that failed did
 
     async def call(self, request: Request, *, poll: bool = False) -> Answer:
         """One attempt. Raises as `Transport.send`; NotSentError where the run is stopped before it left."""
@@ -116,15 +117,15 @@ class Door:
         with anyio.CancelScope() as scope:
             self._waiting.add(scope)
             try:
-                async with self._pool.slot(request.entity, request.parent):
+                async with self._pool.slot(request.entity, request.parent) as slot:
                     token = await self._limiter.acquire(poll=poll)
                     self._waiting.discard(scope)  # from here on it is in flight and finishes
-                    return await self._send(request, token)
+                    return await self._send(request, token, slot)
             finally:
                 self._waiting.discard(scope)
         raise NotSentError(self._why_drained)
 
-    async def _send(self, request: Request, token: Token) -> Answer:
+    async def _send(self, request: Request, token: Token, slot: Slot) -> Answer:
         if self.calls.is_spent:
             self.drain(SPENT)
         if self.is_drained:
@@ -136,10 +137,12 @@ class Door:
                 request.method, request.path, kind=request.kind, body=request.body, headers=request.headers
             )
         except CallError as error:
+            self._failure = str(error)
             self._account(token, request.kind, error)
             raise
         except BaseException:
             token.lost()
+            slot.cut_off()
             raise
         token.answered()
         return answer
@@ -177,13 +180,19 @@ class Door:
     async def pause(self, wait_s: float) -> None:
         """A wait between two attempts, which holds nothing. NotSentError once the door is drained."""
         with self._can_be_sent_home() as scope:
-            self._pauses[id(scope)] = f"waits {wait_s:.1f} s before the same call is sent again"
+            self._pauses[id(scope)] = self._why_paused(wait_s)
             try:
                 await anyio.sleep(wait_s)
             finally:
                 del self._pauses[id(scope)]
         if self.is_drained:
             raise NotSentError(self._why_drained)
+
+    def _why_paused(self, wait_s: float) -> str:
+        """Names the server: somebody has to see whether it is there."""
+        server = self.connection.host
+        why = self._failure if server in self._failure else f"{server}: {self._failure or 'no answer'}"
+        return f"{why}; the same call is sent again in {wait_s:.1f} s"
 
     @contextmanager
     def _can_be_sent_home(self) -> Iterator[anyio.CancelScope]:
@@ -196,6 +205,11 @@ class Door:
             finally:
                 self._waiting.discard(scope)
 
+    def why_waiting(self) -> str | None:
+        return (
+            self._limiter.why_waiting() or self._pool.why_waiting() or next(iter(self._pauses.values()), None)
+        )
+
     def usage(self) -> Usage:
         granted, used, others = self._limiter.usage()
         return Usage(
@@ -205,7 +219,7 @@ class Door:
             window_s=window_s(self._budget, self._said),
             requests=requests(self._budget, self._said),
             share=self._budget.share,
-            waiting=self._limiter.why_waiting() or next(iter(self._pauses.values()), None),
+            waiting=self.why_waiting(),
             in_flight=self._pool.in_flight(),
         )
 
@@ -214,21 +228,22 @@ class Door:
     async def keep_learning(self) -> None:
         """Asks ThresholdInformation whenever the limiter wants to know, until the run stops."""
         while not self.is_drained:
-            await self._limiter.poll_due()
             try:
+                await self._limiter.poll_due()
                 await self.learn()
             except (CallError, TenantError) as error:
                 logger.info("the tenant's usage could not be read", extra={"reason": str(error)})
                 await anyio.sleep(AFTER_FAILURE_S)
 
-    async def learn(self) -> None:
-        """Tells the limiter what the server has counted. One attempt."""
+    async def learn(self, *, poll: bool = True) -> None:
+        """Tells the limiter what the server has counted. One attempt, with a token for polls or for calls."""
         request = Request(kind=Kind.READ, entity=THRESHOLD, method="GET", path=THRESHOLD_PATH)
-        answer = await self.call(request, poll=True)
+        answer = await self.call(request, poll=poll)
         self._said = said = Threshold.of(answer.data)
         if said.count is not None:
             self._limiter.learn(
                 count=said.count,
                 requests=requests(self._budget, said),
                 window_s=window_s(self._budget, said),
+                polled=poll,
             )

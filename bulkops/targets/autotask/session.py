@@ -1,15 +1,16 @@
-"""Opens a tenant: zone, first call, limiter, pool; and closes it again."""
+"""Opens a tenant: zone, ledger, limiter, pool, first call; and closes it again."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
 
+from bulkops.bucket import Bucket
 from bulkops.errors import (
     CallError,
     InDoubtError,
@@ -19,17 +20,18 @@ from bulkops.errors import (
     TenantError,
     ThrottledError,
 )
+from bulkops.journal.register import state_folder
+from bulkops.ledger import Seat, Terms
 from bulkops.limiter import Limiter
 from bulkops.pool import Pool
 from bulkops.targets.autotask.again import AT_THE_START_S, ON_THE_WAY_S, reconnecting
 from bulkops.targets.autotask.catalog import load_catalog
 from bulkops.targets.autotask.client import AutotaskTarget
 from bulkops.targets.autotask.connection import Connection, MovedError
-from bulkops.targets.autotask.door import THRESHOLD_PATH, Door, Threshold, requests, window_s
-from bulkops.targets.autotask.errors import Kind
-from bulkops.targets.autotask.zone import ask_zone
+from bulkops.targets.autotask.door import Door, Threshold, requests, window_s
+from bulkops.targets.autotask.zone import Zone, ask_zone
 from bulkops.targets.base import CallCount
-from bulkops.tenant import Budget, Tenant
+from bulkops.tenant import Tenant
 from bulkops.transport import TOTAL_S
 
 logger = logging.getLogger(__name__)
@@ -50,66 +52,105 @@ async def connect(
     """
     rng = rng or random.Random()
     zone = await ask_zone(tenant, rng=rng)
-    calls = CallCount(read=1)
-    async with Connection(tenant, zone, rng=rng, total_s=total_s) as connection:
-        said, is_full = await _first_call(connection, tenant, calls)
-        budget = tenant.budget
-        limiter = _limiter(tenant, said, is_full)
-        calls.opening = calls.read
-        door = Door(connection, limiter, _pool(budget), calls, budget=budget, said=said)
-        learner = asyncio.create_task(door.keep_learning(), name="bulkops-usage")
-        try:
+    async with (
+        _sharing(tenant, zone) as (limiter, pool),
+        Connection(tenant, zone, rng=rng, total_s=total_s) as connection,
+    ):
+        door = Door(connection, limiter, pool, CallCount(read=1), budget=tenant.budget, said=Threshold())
+        await _first_call(door, limiter, tenant)
+        door.calls.opening = door.calls.read
+        async with _meanwhile(door.keep_learning(), "bulkops-usage"):
             yield AutotaskTarget(tenant, door, catalog=load_catalog(), rng=rng, reconnect_s=reconnect_s)
-        finally:
-            learner.cancel()
-            await asyncio.wait({learner})
-            if not learner.cancelled() and (error := learner.exception()) is not None:
-                logger.error("asking for usage ended with a bug", exc_info=error)
 
 
-def _limiter(tenant: Tenant, said: Threshold, is_full: bool) -> Limiter:
+@asynccontextmanager
+async def _sharing(tenant: Tenant, zone: Zone) -> AsyncIterator[tuple[Limiter, Pool]]:
+    """The tenant's tokens and slots, shared with all processes of this machine unless it says otherwise."""
+    terms = _terms(tenant)
+    if tenant.budget.alone:
+        yield Limiter(_bucket(terms)), _pool(tenant, None)
+        return
+    try:
+        seat = Seat.take(state_folder(), f"{zone.url.casefold()} {zone.ci}", terms)
+    except TenantError as error:
+        raise TenantError(f"tenant {tenant.name}: {error}") from error
+    limiter, pool = Limiter(seat.tokens), _pool(tenant, seat)
+    seat.tokens.is_wanted = lambda: limiter.is_waiting
+    try:
+        async with _meanwhile(seat.tend(limiter, pool), "bulkops-ledger"):
+            yield limiter, pool
+    finally:
+        pool.give_all()
+        seat.leave()
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    """Works at it as long as the context is open."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("work in the background ended with a bug", exc_info=error, extra={"work": name})
+
+
+def _terms(tenant: Tenant) -> Terms:
     budget = tenant.budget
-    limiter = Limiter(
+    return Terms(
         share=budget.share,
-        requests=requests(budget, said),
-        window_s=window_s(budget, said),
-        settle_s=tenant.settle_s,
+        requests=requests(budget, Threshold()),
+        window_s=window_s(budget, Threshold()),
         pin_requests=budget.requests is not None,
+        pin_window=budget.window_s is not None,
+        settle_s=tenant.settle_s,
+        per_entity=budget.per_entity,
     )
-    if said.count is not None:
-        limiter.learn(count=said.count)  # all that was called before, our own first calls included
-    if is_full:
-        limiter.refused()
-    return limiter
 
 
-def _pool(budget: Budget) -> Pool:
+def _bucket(terms: Terms) -> Bucket:
+    return Bucket(
+        share=terms.share, requests=terms.requests, window_s=terms.window_s, settle_s=terms.settle_s,
+        pin_requests=terms.pin_requests,
+    )  # fmt: skip
+
+
+def _pool(tenant: Tenant, seat: Seat | None) -> Pool:
+    budget = tenant.budget
     return Pool(
-        per_entity=budget.per_entity, release_s=budget.release_ms / 1000, child_counts=budget.child_counts
+        per_entity=budget.per_entity,
+        release_s=budget.release_ms / 1000,
+        child_counts=budget.child_counts,
+        gone_s=_terms(tenant).gone_s,
+        slots=None if seat is None else seat.slots,
     )
 
 
-async def _first_call(connection: Connection, tenant: Tenant, calls: CallCount) -> tuple[Threshold, bool]:
-    """How full the tenant's window is, asked with the credentials for the first time; whether it is full."""
+async def _first_call(door: Door, limiter: Limiter, tenant: Tenant) -> None:
+    """Asks how full the tenant's window is, with the credentials for the first time.
+
+    Where every token is out, nothing is asked: another process has done so not long ago.
+    """
     try:
         for pause_s in (*AT_THE_START_S, None):
-            calls.read += 1
+            if not (limiter.may_poll() or limiter.has_room()):
+                logger.info("no call is left to ask how full the tenant's window is")
+                return
             try:
-                answer = await reconnecting(
-                    lambda: connection.send("GET", THRESHOLD_PATH, kind=Kind.READ), AT_THE_START_S
-                )
-                return Threshold.of(answer.data), False
+                await reconnecting(lambda: door.learn(poll=limiter.may_poll()), AT_THE_START_S)
+                return
             except (MovedError, InDoubtError):
                 if pause_s is None:
                     raise
                 await anyio.sleep(pause_s)
-            except ThrottledError as error:
-                return Threshold(), error.kind == "hour"
+            except ThrottledError:
+                return  # the limiter knows
             except (RejectedError, NoRouteError) as error:
                 logger.warning("usage cannot be read, calls go slowly", extra={"reason": str(error)})
-                return Threshold(), False
+                return
     except NotSentError as error:
         raise TenantError(f"tenant {tenant.name}: {error}. Check the network and the tenant's url") from error
     except CallError as error:
         raise TenantError(f"tenant {tenant.name}: {error}") from error
-    raise AssertionError("the last attempt returns or raises")
