@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bulkops.change import Action, Change, Unknown, equal
+from bulkops.record import Created
 from bulkops.schema import Entity
 from bulkops.targets.base import RecordData
 
@@ -39,7 +40,7 @@ def drifted(shape: Entity, change: Change, record: RecordData) -> Drift:
         now = record.get(field.name)
         if not is_delete and equal(field, now, diff.after):
             done += 1
-        elif not isinstance(diff.before, Unknown) and not equal(field, now, diff.before):
+        elif not isinstance(diff.before, Unknown | Created) and not equal(field, now, diff.before):
             texts.append(f"{name} was {_shown(diff.before)} and is {_shown(now)} now")
     is_done = not is_delete and not texts and done == len(change.fields)
     return Drift(texts=tuple(texts), by=_who(shape, record) if texts else "", is_done=is_done)

@@ -8,33 +8,31 @@ references and its match keys are each found with as few reads as they fit into,
 from __future__ import annotations
 
 import secrets
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import bulkops
 from bulkops import marker
-from bulkops.change import Action, Change
+from bulkops.change import Change
 from bulkops.errors import SourceError
-from bulkops.estimate import ASSUMED_LATENCY_S, Pace, estimate_s
 from bulkops.job.model import Job, StepAction
 from bulkops.labels import labels_of
 from bulkops.plan import Plan, PlanWriter
 from bulkops.plan.seal import Header, StepInfo
 from bulkops.plan.shapes import facts_of, merged
+from bulkops.planner.aftermath import Aftermath
 from bulkops.planner.links import Links
 from bulkops.planner.notices import Notices
 from bulkops.planner.precheck import ReadyStep, examine, utc_warnings
 from bulkops.planner.rowcheck import refusal
 from bulkops.planner.seen import SeenKeys
 from bulkops.planner.stepplan import Reads, StepPlanner
+from bulkops.planner.totals import Totals
 from bulkops.record import Row
-from bulkops.safety import LabelKind, Measured, Tally, label_kind, refusals
+from bulkops.safety import LabelKind, Measured, label_kind, refusals
 from bulkops.targets.base import Target
-
-SHARES = (0.75, 1.0)  # of the tenant's budget, for which the time is estimated
 
 Progress = Callable[[str, int], None]
 """Called after every batch with the step's name and how many of its rows were read so far."""
@@ -61,10 +59,23 @@ async def build_plan(
     if examined.faults:
         raise await refusal(examined, target, progress=progress)
     reads = Reads(target)
-    with PlanWriter(path) as writer, Links(examined.steps) as links, SeenKeys() as created:
+    entities = [step.entity.name for step in examined.steps]
+    with (
+        PlanWriter(path) as writer,
+        Links(examined.steps) as links,
+        SeenKeys() as created,
+        Aftermath(entities) as aftermath,
+    ):
         plan_id = secrets.token_hex(16)
         planning = _Planning(
-            job, reads, writer, links, created, nonce=plan_id[: marker.NONCE], progress=progress
+            job,
+            reads,
+            writer,
+            links,
+            created=created,
+            aftermath=aftermath,
+            nonce=plan_id[: marker.NONCE],
+            progress=progress,
         )
         try:
             for step in examined.steps:
@@ -84,11 +95,11 @@ async def build_plan(
             created=clock().astimezone(UTC).isoformat(timespec="seconds"),
             version=bulkops.__version__,
             steps=tuple(planning.steps),
-            counts={action.value: planning.counts[action] for action in Action},
+            counts=planning.totals.by_action(),
             calls_read=target.calls.read - reads_before,
             plan_id=plan_id,
-            calls_write=sum(count for action, count in planning.counts.items() if action.is_write),
-            estimate_s=_estimates(target, planning.stages, reads.latency_s),
+            calls_write=planning.totals.writes,
+            estimate_s=planning.totals.estimates(target, reads.latency_s),
             warnings=(*planning.warnings, *refusals(measured, {})),
             limits=measured.to_json(),
             entities=planning.shapes,
@@ -96,22 +107,6 @@ async def build_plan(
         )
         writer.seal(header)
     return Plan.open(path)
-
-
-def _estimates(
-    target: Target, stages: Sequence[Mapping[str, int]], latency_s: float | None
-) -> dict[str, float]:
-    """Seconds by share: three quarters, all, and what the tenant's settings say."""
-    usage = target.usage()
-    pace = Pace(
-        requests=usage.requests,
-        window_s=usage.window_s,
-        others=usage.others,
-        per_entity=target.per_entity,
-        latency_s=latency_s or ASSUMED_LATENCY_S,
-    )
-    shares = sorted({*SHARES, usage.share})
-    return {str(share): estimate_s(stages, share=share, pace=pace) for share in shares}
 
 
 class _Planning:
@@ -123,13 +118,13 @@ class _Planning:
         reads: Reads,
         writer: PlanWriter,
         links: Links,
-        created: SeenKeys,
         *,
+        created: SeenKeys,
+        aftermath: Aftermath,
         nonce: str,
         progress: Progress | None,
     ) -> None:
-        self.counts: Counter[Action] = Counter()
-        self.stages: list[Counter[str]] = [Counter()]  # writes by entity; one stage waits for the one before
+        self.totals = Totals()
         self.steps: list[StepInfo] = []
         self.warnings: list[str] = []
         self.dialects: dict[str, str] = {}
@@ -139,12 +134,11 @@ class _Planning:
         self._reads = reads
         self._links = links
         self._created = created  # keys of records that the plan creates, over all steps
+        self._aftermath = aftermath
         self._writer = writer
         self._progress = progress
         self._nonce = nonce
-        self._tally = Tally()
         self._n = 0
-        self._barrier = 0  # of the last stage
 
     async def plan_step(self, ready: ReadyStep) -> None:
         """Every row of one step gets its change. Raises SourceError where the file fails on the way."""
@@ -158,6 +152,7 @@ class _Planning:
                 ready,
                 seen=seen,
                 created=self._created,
+                aftermath=self._aftermath,
                 before=first,
                 nonce=self._nonce,
             )
@@ -174,17 +169,8 @@ class _Planning:
     def _add(self, row: Row, change: Change, labels: Sequence[LabelKind]) -> None:
         self._writer.add(row, change)
         self._n = change.n
-        self.counts[change.action] += 1
-        if change.action.is_write:
-            self._stage(change.barrier)[change.entity] += 1
-        self._tally.add(change, labels)
-
-    def _stage(self, barrier: int) -> Counter[str]:
-        """Changes of one barrier are one stage; those that wait for nobody are written in the first."""
-        if barrier > self._barrier and self.stages[-1]:
-            self.stages.append(Counter())
-        self._barrier = max(barrier, self._barrier)
-        return self.stages[-1] if barrier else self.stages[0]
+        self.totals.add(change, labels)
+        self._aftermath.note(change)
 
     def _note_step(self, ready: ReadyStep, rows: int) -> None:
         step, source = ready.step, ready.source
@@ -212,13 +198,6 @@ class _Planning:
 
     async def measure(self) -> Measured:
         """What would change, and of how much: one count for each entity with a limit on its share."""
-        counts, limits = self._tally.counts(), self._job.limits
-        shared = {
-            entity: None
-            for kind, by_entity in counts.items()
-            if kind in limits and limits[kind].percent is not None
-            for entity in by_entity
-        }
-        count = self._reads.target.count
-        totals = {entity: await self._reads.timed(count(entity)) for entity in shared}
-        return Measured(counts=counts, totals=totals, limits=limits)
+        limits, count = self._job.limits, self._reads.target.count
+        counted = {name: await self._reads.timed(count(name)) for name in self.totals.limited(limits)}
+        return self.totals.measured(limits, counted)

@@ -176,7 +176,7 @@ class _Checks:
         try:
             return open_source(step.source, missing=self._job.missing, unread=unread, named=named)
         except SourceError as error:
-            self.faults.append(Fault(where=_source_place(step), message=str(error)))
+            self.faults.append(Fault(where=source_place(step), message=str(error)))
             return None
         except JobError as error:  # its `distinct` does not fit; its columns are known all the same
             self.faults += error.faults
@@ -264,7 +264,7 @@ def _spelled(match: Iterable[str], entity: Entity, mapper: Mapper) -> Iterator[s
             yield field.name if field else mapped[name.casefold()]
 
 
-def _source_place(step: Step) -> str:
+def source_place(step: Step) -> str:
     """Where the source is named: in the job, or on the command line."""
     is_given = isinstance(step.source, FileSource) and step.source.is_override
     return f"--source {step.name}" if is_given else step.where("source")
@@ -281,7 +281,7 @@ def _strange_columns(step: Step, source: Source) -> Fault | None:
         f"{' and others' if len(source.columns) > MANY else ''}"
     )
     hint = "Is it another file, or does its header stand in another line (`header_row`)?"
-    return Fault(where=_source_place(step), message=message, hint=hint)
+    return Fault(where=source_place(step), message=message, hint=hint)
 
 
 def _no_row_at_all(job: Job, sources: Sequence[Source | None]) -> Iterator[Fault]:
@@ -291,7 +291,7 @@ def _no_row_at_all(job: Job, sources: Sequence[Source | None]) -> Iterator[Fault
         names = " and ".join(source.display for source in known)
         verb = "holds" if len(known) == 1 else "hold"
         message = f"{names}: {verb} no row after the header, so there is nothing to plan"
-        yield Fault(where=_source_place(job.steps[0]), message=message)
+        yield Fault(where=source_place(job.steps[0]), message=message)
 
 
 def looked_up(entity: Entity, name: str, spec: FieldSpec) -> str:

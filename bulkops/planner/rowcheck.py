@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from bulkops.change import folded, match_key
 from bulkops.errors import Fault, JobError, RowsAtFault, SourceError
@@ -19,7 +18,7 @@ from bulkops.planner.belonging import BONDS
 from bulkops.planner.doubtful import Doubtful
 from bulkops.planner.kinship import Kinship, Place, cycle_text
 from bulkops.planner.links import Links
-from bulkops.planner.precheck import Examined, ReadyStep
+from bulkops.planner.precheck import Examined, ReadyStep, source_place
 from bulkops.planner.seen import SeenKeys
 from bulkops.record import FromStep, Locator, Lookup, Record, Row, RowError, Value
 from bulkops.references import References
@@ -69,6 +68,8 @@ class RowCheck:
         self._references = References(target) if target else None
         self._progress = progress
         self._at_fault = bytearray()  # one byte a row
+        # What no row of these steps has, a row that cannot be read may have, or the tenant.
+        self._unsure = {*examined.lost, *(ready.step.name for ready in examined.steps if ready.is_fed_back)}
 
     @property
     def at_fault(self) -> int:
@@ -83,12 +84,11 @@ class RowCheck:
                         self._at_fault[fault.n - 1] = 1
                         yield fault
                 except SourceError as error:
-                    self.faults.append(Fault(where=ready.step.where("source"), message=str(error)))
+                    self.faults.append(Fault(where=source_place(ready.step), message=str(error)))
 
     async def _step(self, ready: ReadyStep, links: Links) -> AsyncIterator[RowFault]:
-        if ready.key_cells:  # a row may refer to one that stands below it
-            for batch in _batches(ready, self.rows):
-                links.note_open(ready, [(row, n) for n, row in batch])
+        if ready.key_cells:
+            self._note(ready, links)
         order = Kinship(links.file, ready.step.name)
         with SeenKeys() as seen:
             first = self.rows
@@ -109,12 +109,19 @@ class RowCheck:
             for fault in _cycles(order, ready):
                 yield fault
 
+    def _note(self, ready: ReadyStep, links: Links) -> None:
+        """The rows that others can refer to: also one that stands above them, so all are noted first."""
+        try:
+            for batch in _batches(ready, self.rows):
+                links.note_open(ready, [(row, n) for n, row in batch])
+        except SourceError:  # the reading proper tells it, and what is wrong with the rows before
+            self._unsure.add(ready.step.name)
+
     async def _refer(self, ready: ReadyStep, rows: Sequence[_Row], links: Links) -> None:
         """What the rows refer to: other rows, and records where there is somebody to ask."""
-        fed_back = {step.step.name for step in self._examined.steps if step.is_fed_back}
-        later = self._examined.lost | fed_back  # what no row of these has, the tenant may have
-        for one, linked in zip(rows, links.resolve([one.record for one in rows], later=later), strict=True):
-            one.errors += linked.errors
+        linked = links.resolve([one.record for one in rows], later=self._unsure)
+        for one, link in zip(rows, linked, strict=True):
+            one.errors += link.errors
         if self._references is None or self._target is None:
             return
         # A lookup that is narrowed by its row's project or company is not asked for without it.
@@ -138,14 +145,26 @@ async def refusal(
     async for fault in check.found():
         found.add(str(fault.place), str(fault.error))
     faults = sorted(dict.fromkeys([*examined.faults, *check.faults, *also]), key=position)
-    return JobError(
-        faults, rows=RowsAtFault(read=check.rows, at_fault=check.at_fault, lines=tuple(found.lines()))
-    )
+    lines = list(found.lines())
+    if found.is_shortened:
+        lines.append(f"Every one of them: bulkops validate {examined.steps[0].step.file} --json")
+    return JobError(faults, rows=RowsAtFault(read=check.rows, at_fault=check.at_fault, lines=tuple(lines)))
 
 
 def _batches(ready: ReadyStep, before: int) -> Iterator[list[tuple[int, Row]]]:
-    rows = enumerate(ready.source.rows(), start=before + 1)
-    while batch := list(islice(rows, BATCH)):
+    """Rows with their numbers; where the file fails, first those that could be read."""
+    batch: list[tuple[int, Row]] = []
+    try:
+        for n, row in enumerate(ready.source.rows(), start=before + 1):
+            batch.append((n, row))
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except SourceError:
+        if batch:
+            yield batch
+        raise
+    if batch:
         yield batch
 
 

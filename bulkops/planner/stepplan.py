@@ -21,6 +21,7 @@ from typing import TypeAlias, TypeVar
 
 from bulkops.change import Action, Change, match_key
 from bulkops.job.model import StepAction
+from bulkops.planner.aftermath import Aftermath
 from bulkops.planner.belonging import Belonging
 from bulkops.planner.collision import Rules, key_text, reasons, rejected, row_text
 from bulkops.planner.draft import Draft
@@ -60,8 +61,8 @@ class Reads:
 class StepPlanner:
     """One step. `before` is the number of the last row of the steps before it.
 
-    `seen` are the keys of its rows, `created` those of the records that all steps so far create. `nonce`
-    is what the plan's own marks begin with.
+    `seen` are the keys of its rows, `created` those of the records that all steps so far create, `aftermath`
+    what they make of records that exist. `nonce` is what the plan's own marks begin with.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class StepPlanner:
         *,
         seen: SeenKeys,
         created: SeenKeys,
+        aftermath: Aftermath,
         before: int,
         nonce: str = "",
     ) -> None:
@@ -83,6 +85,7 @@ class StepPlanner:
         self._ready = ready
         self._seen = seen
         self._created = created
+        self._aftermath = aftermath
         self._before = before
         self._own = ready.step.name if ready.is_kin else ""
         marker = ready.entity.find(ready.step.marker or "")
@@ -182,7 +185,8 @@ class StepPlanner:
         )
         for draft in drafts:
             if draft.n in keys:
-                draft.found = found.get(key_of(keys[draft.n]), ())
+                records = found.get(key_of(keys[draft.n]), ())
+                draft.found = self._aftermath.seen(self._ready.entity.name, records)
 
     # --- drafts to changes ---
 
@@ -201,6 +205,8 @@ class StepPlanner:
         if draft.record is None or draft.reason is not None:
             return rejected(row, draft.reason or "")
         change = self._rules.decide(row, draft.record, draft.found, needs=draft.needs.values())
+        if gone_by := self._aftermath.gone_by(change.entity, change.id):
+            return rejected(row, f"row {gone_by} deletes {change.entity} {change.id}")
         if first := self._first_to_create(change):
             return rejected(row, f"row {first} creates a {row.entity} record with this key already")
         return change
