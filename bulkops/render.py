@@ -111,6 +111,8 @@ def print_summary(plan: Plan, console: Console) -> None:
     line.append(", ".join(f"{counts.get(action, 0):,} {fate}" for action, fate in _FATES.items()))
     console.print(line.append("."))
     console.print(_cost_line(header), markup=False)
+    if lasting := header.extra.get("lasting"):
+        console.print(f"Undo: everything but {'; '.join(lasting)}.", markup=False)
     for warning in header.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -146,10 +147,22 @@ def _rejected(change: Change, reason: str) -> Change:
     return replace(change, action=Action.REJECTED, reason=reason)
 
 
-def coverage(action: Action, shape: Entity, *, has_aside: bool) -> str:
-    """Why changes of this kind cannot be undone; empty where they can."""
-    if action is Action.DELETE:
-        return f"deleted {shape.name} cannot be brought back"
-    if action is Action.CREATE and "delete" not in shape.can and not (has_aside or _inactive(shape)):
-        return f"created {shape.name} can neither be deleted nor set inactive through the API"
-    return ""
+class Lasting:
+    """Counts the changes of a step that `undo` could not take back."""
+
+    def __init__(self, shape: Entity, *, has_aside: bool) -> None:
+        self._shape = shape
+        self._is_creation_lasting = "delete" not in shape.can and not has_aside and not _inactive(shape)
+        self._counts: Counter[str] = Counter()
+
+    def add(self, change: Change) -> None:
+        if change.action is Action.DELETE:
+            self._counts["deleted {}, which cannot be brought back"] += 1
+        elif change.action is Action.CREATE and self._is_creation_lasting:
+            self._counts["created {}, which the API can neither delete nor set inactive"] += 1
+        elif change.action is Action.UPDATE and len(unknown_before(change)) == len(change.fields):
+            self._counts["{} of which nobody can read what they hold before"] += 1
+
+    def told(self) -> list[str]:
+        """One phrase a kind, with its count."""
+        return [f"{count:,} {text.format(self._shape.name)}" for text, count in self._counts.items()]

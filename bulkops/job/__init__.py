@@ -123,9 +123,10 @@ def _reading(step: Step, file: Path) -> Step:
         file=file,
         display=str(file),
         usual_sheet=old.sheet if old and file.suffix.lower() == ".xlsx" else None,
-        distinct=old.distinct if old else None,
+        distinct=step.source.distinct,
         is_override=True,
         stands_for=old,
+        is_of_query=isinstance(step.source, QuerySource),
     )
     return replace(step, source=source)
 
@@ -145,7 +146,6 @@ def _as_recipe(key: str, kind: type[Recipe]) -> Finder:
 UNSUPPORTED: tuple[tuple[str, Finder], ...] = (
     ("the recipe `reassign`", _as_recipe("reassign", Reassign)),
     ("the recipe `close_projects`", _as_recipe("close_projects", CloseProjects)),
-    ("a query as source", _in_steps("source", lambda step: isinstance(step.source, QuerySource))),
 )  # fmt: skip
 """What job files can say and this version does not do: taken out line by line as it comes to life."""
 

@@ -109,6 +109,7 @@ def _step(node: Node, path: Path, faults: Faults) -> Step:
             ignore=form.texts("ignore", may_be_empty=True),
             impersonate=_impersonate(form),
             marker=form.optional_text("marker"),
+            undo=_fields(form, "undo"),
             file=faults.file,
             line=form.place.line,
             lines={key: entry.key.place.line for key, entry in form.entries.items()},

@@ -86,13 +86,16 @@ class LookupValue:
     entity: str | None = None  # where the compared field has no reference
 
 
+Operand: TypeAlias = str | LookupValue
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """One condition of a `where`: `field op value`, or `and`/`or` over `items`."""
 
     op: Op
     field: str = ""
-    value: str | tuple[str, ...] | LookupValue | None = None  # None: the operator takes none
+    value: Operand | tuple[Operand, ...] | None = None  # None: the operator takes none
     items: tuple[Condition, ...] = ()
     where: str = ""  # "jobs/x.yaml:12"
 
@@ -122,6 +125,7 @@ class FileSource:
     distinct: Distinct | None = None
     is_override: bool = False  # given on the command line in place of the job's own file
     stands_for: FileSource | None = field(default=None, compare=False, repr=False)  # that file
+    is_of_query: bool = False  # it stands for a query: it has columns that nobody has to name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +134,7 @@ class QuerySource:
 
     query: str
     where: tuple[Condition, ...] = ()
+    distinct: Distinct | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +202,8 @@ class Step:
     ignore: tuple[str, ...] = ()
     impersonate: FieldSpec | None = None
     marker: str | None = None
+    undo: Mapping[str, FieldSpec] = field(default_factory=dict)
+    """What a record that this step created gets when it is undone and the API cannot delete it: constants."""
     file: str = ""  # the job file, for messages
     line: int = 0
     lines: Mapping[str, int] = field(default_factory=dict)  # where each key stands
@@ -214,8 +221,7 @@ class Step:
     def named(self) -> frozenset[str]:
         """The columns that its fields, and what makes its rows distinct, name; but for those in templates."""
         specs = [*self.specs().values(), *([self.impersonate] if self.impersonate else [])]
-        distinct = None if isinstance(self.source, QuerySource) else self.source.distinct
-        by = distinct.by if distinct else ()
+        by = self.source.distinct.by if self.source.distinct else ()
         return frozenset(name for spec in specs for name in spec.source_columns if name) | set(by)
 
     def unread(self) -> frozenset[str]:
@@ -315,6 +321,5 @@ class Job:
                 [Fault(where=str(self.path), message=f"there is no step {shown(step)}", hint=hint)]
             )
         old = self.steps[names.index(step)]
-        distinct = None if isinstance(old.source, QuerySource) else old.source.distinct
-        source = FrameSource(frame=frame, display=name or f"frame of {step}", distinct=distinct)
+        source = FrameSource(frame=frame, display=name or f"frame of {step}", distinct=old.source.distinct)
         return replace(self, steps=tuple(replace(s, source=source) if s is old else s for s in self.steps))

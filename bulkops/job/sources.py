@@ -13,6 +13,7 @@ from bulkops.job.model import (
     Keep,
     LookupValue,
     Op,
+    Operand,
     QuerySource,
     Source,
 )
@@ -56,7 +57,11 @@ def read_source(node: Node, folder: Path, faults: Faults) -> Source:
             if form.has("file"):
                 form.node("file")
                 form.fault("file", "`query` and `file` exclude each other", "A step has one source.")
-            return QuerySource(query=form.text("query"), where=read_conditions(form, "where"))
+            return QuerySource(
+                query=form.text("query"),
+                where=read_conditions(form, "where"),
+                distinct=form.read("distinct", lambda node: _distinct(node, form.faults), None),
+            )
         return _file(form, folder)
 
 
@@ -156,6 +161,12 @@ def read_conditions(form: Form, key: str, *, required: bool = False) -> tuple[Co
     return tuple(_condition(node, form.faults) for node in form.rows(key, required=required))
 
 
+def conditions_of(node: Node, faults: Faults) -> tuple[Condition, ...]:
+    """Conditions that stand in no job: a list of them, or one."""
+    nodes = node.items if isinstance(node, Items) else (node,)
+    return tuple(_condition(item, faults) for item in nodes)
+
+
 def _condition(node: Node, faults: Faults) -> Condition:
     with Form(node, "a condition", faults) as form:
         where = faults.where(form.place)
@@ -177,18 +188,33 @@ def _check_operands(form: Form, op: Op) -> None:
         form.fault(key, f"`{op}` takes no `{key}`")
 
 
-def _operand(form: Form, op: Op) -> str | tuple[str, ...] | LookupValue | None:
+def _operand(form: Form, op: Op) -> Operand | tuple[Operand, ...] | None:
     node, faults = form.node("value", required=True), form.faults
     if node is None:
         return None
-    if isinstance(node, Table) and not op.takes_list:
-        return _lookup_value(node, faults)
     if op.takes_list:
-        return read_texts(node, f"`value` of `{op}`", faults)
+        return _operands(node, f"`value` of `{op}`", faults)
+    if isinstance(node, Table):
+        return _lookup_value(node, faults)
     if isinstance(node, Items):
         faults.add(node.place, f"`{op}` compares with one value, not with a list", "Use `in` or `notIn`.")
         return None
     return read_text(node, "`value`", faults, may_be_empty=True)
+
+
+def _operands(node: Node, what: str, faults: Faults) -> tuple[Operand, ...]:
+    """A list of texts and of records to be looked up, none of them twice."""
+    if isinstance(node, Items) and not node.items:
+        faults.add(node.place, f"{what} is an empty list", "Name something, or leave the condition out.")
+    if not isinstance(node, Items) or not any(isinstance(item, Table) for item in node.items):
+        return read_texts(node, what, faults)
+    found = [
+        _lookup_value(item, faults)
+        if isinstance(item, Table)
+        else read_text(item, f"an entry of {what}", faults)
+        for item in node.items
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _lookup_value(node: Node, faults: Faults) -> LookupValue:

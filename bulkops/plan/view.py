@@ -273,6 +273,7 @@ class Plan:
             check_counts(own, last - first + 1, f"step {name} of {self.path}" if name else str(self.path))
             counts.update(own)
         counts["pending"] += counts.pop("tried", 0)
+        counts["of no row"] = connection.execute(_STRANGE, (self.total,)).fetchone()[0]
         check_counts(counts, self.total, str(self.path))
         return {state.value: counts[state] for state in RowState}
 
@@ -312,6 +313,7 @@ _ENDS = """SELECT (SELECT min(n) FROM rows), (SELECT max(n) FROM rows),
                   (SELECT min(n) FROM changes), (SELECT max(n) FROM changes)"""
 _LAST_WORDS = """SELECT kind, count(*) FROM
                      (SELECT kind, max(seq) FROM journal WHERE n BETWEEN ? AND ? GROUP BY n) GROUP BY kind"""
+_STRANGE = "SELECT count(*) FROM journal WHERE n < 1 OR n > ?"
 # A killed run noted its calls a while before its end; what the journal has of it is a better count.
 _RUNS = """SELECT count(*), ifnull(sum(calls_read), 0),
                   ifnull(sum(max(calls_write, CASE WHEN ended IS NOT NULL THEN 0 ELSE (

@@ -30,7 +30,8 @@ from bulkops.planner.rowcheck import refusal
 from bulkops.planner.seen import SeenKeys
 from bulkops.planner.stepplan import Reads, StepPlanner
 from bulkops.planner.totals import Totals
-from bulkops.record import Row
+from bulkops.record import Row, Scalar
+from bulkops.reverse import Lasting
 from bulkops.safety import LabelKind, Measured, label_kind, refusals
 from bulkops.targets.base import Target
 
@@ -103,7 +104,12 @@ async def build_plan(
             warnings=(*planning.warnings, *refusals(measured, {})),
             limits=measured.to_json(),
             entities=planning.shapes,
-            extra={"dialects": planning.dialects, "labels": planning.labels},
+            extra={
+                "dialects": planning.dialects,
+                "labels": planning.labels,
+                "undo": planning.aside,
+                "lasting": planning.lasting,
+            },
         )
         writer.seal(header)
     return Plan.open(path)
@@ -130,6 +136,8 @@ class _Planning:
         self.dialects: dict[str, str] = {}
         self.labels: dict[str, dict[str, dict[str, str]]] = {}  # entity → field → value → label
         self.shapes: dict[str, dict[str, Any]] = {}  # entity → what apply needs to recognise its records
+        self.aside: dict[str, dict[str, Scalar]] = {}  # step → what undo sets where it cannot delete
+        self.lasting: list[str] = []  # what undo could not take back
         self._job = job
         self._reads = reads
         self._links = links
@@ -145,6 +153,7 @@ class _Planning:
         first, told = self._n, 0
         labels = [kind for name in self._job.limits if (kind := label_kind(name, ready.entity))]
         notices = Notices(ready.step.name, ready.entity)
+        lasting = Lasting(ready.entity, has_aside=bool(ready.aside))
         with SeenKeys() as seen:
             planner = StepPlanner(
                 self._reads,
@@ -160,10 +169,12 @@ class _Planning:
                 for row, change in batch:
                     self._add(row, change, labels)
                     notices.add(change)
+                    lasting.add(change)
                 if self._progress and planner.taken != told:
                     told = planner.taken
                     self._progress(ready.step.name, told)
         self._note_step(ready, self._n - first)
+        self.lasting += lasting.told()
         self.warnings.extend((*utc_warnings(ready), *notices.told()))
 
     def _add(self, row: Row, change: Change, labels: Sequence[LabelKind]) -> None:
@@ -175,9 +186,11 @@ class _Planning:
     def _note_step(self, ready: ReadyStep, rows: int) -> None:
         step, source = ready.step, ready.source
         self.warnings.extend(ready.warnings)
+        if ready.aside:
+            self.aside[step.name] = dict(ready.aside)
         shown = ready.entity.fields if step.action is StepAction.DELETE else step.specs()
         self.labels.setdefault(ready.entity.name, {}).update(labels_of(ready.entity, shown))
-        entity, used = ready.entity, (*step.specs(), *ready.match, *([step.marker] if step.marker else []))
+        entity, used = ready.entity, (*shown, *ready.match, *([step.marker] if step.marker else []))
         self.shapes[entity.name] = merged(self.shapes.get(entity.name), facts_of(entity, used))
         self.warnings.extend(source.warnings)
         if source.dialect is not None:

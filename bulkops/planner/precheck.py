@@ -7,8 +7,8 @@ collected: what is wrong with one step, or with one field of it, hides nothing o
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bulkops.errors import Fault, JobError, RefusedError, SourceError, TenantError
@@ -17,6 +17,7 @@ from bulkops.job.model import FieldSpec, FileSource, Job, QuerySource, Step, Ste
 from bulkops.job.yamlfile import position
 from bulkops.mapping import Mapper, check_columns, read_mapping
 from bulkops.planner.linkage import Linkable, key_columns, link_faults, needed_steps
+from bulkops.record import Row, Scalar
 from bulkops.safety import label_kind
 from bulkops.schema import Entity
 from bulkops.sources import Source, open_source
@@ -40,6 +41,7 @@ class ReadyStep:
     mapper: Mapper
     match: tuple[str, ...]  # in the entity's own spelling
     warnings: tuple[str, ...] = ()
+    aside: Mapping[str, Scalar] = field(default_factory=dict)  # what `undo` sets where it cannot delete
     key_cells: tuple[int, ...] = ()  # the cells by which `from` knows its rows; none where no `from` names it
     is_kin: bool = False  # its rows need other rows of it
 
@@ -241,6 +243,10 @@ class _Checks:
             said += [fault for fault in wrong if fault.where not in told]
         elif columns is not None:
             said += check_columns(step, columns, file=file)
+        aside: Mapping[str, Scalar] = {}
+        if shape is not None and step.undo:
+            aside, wrong = _aside(step, shape)
+            said += wrong
         self.faults += [*said, *_about_stand_in(step, source if said else None)]
         if shape is None or mapper is None or source is None or step.name in self._unsure:
             return None
@@ -250,9 +256,34 @@ class _Checks:
             source=source,
             entity=shape,
             mapper=mapper,
+            aside=aside,
             match=tuple(_spelled(step.match, shape, mapper)),
             warnings=tuple(_warnings(step, shape, [other for other in searched if other])),
         )
+
+
+def _aside(step: Step, entity: Entity) -> tuple[dict[str, Scalar], list[Fault]]:
+    """The constants under `undo`, as an update would send them."""
+    hint = "Write a constant, as in `status: {value: Inactive}`."
+    said = "`undo` is for whole steps, so it takes constants only"
+    if faults := [
+        Fault(where=s.where, message=said, hint=hint) for s in step.undo.values() if s.value is None
+    ]:
+        return {}, faults
+    update = replace(
+        step, action=StepAction.UPDATE, fields=step.undo, udf={}, match=(), ignore=(), impersonate=None
+    )
+    mapper, faults = read_mapping(update, entity, (), missing=(), file="")
+    if faults:
+        return {}, faults
+    record, errors = mapper.parts(Row(cells=()))
+    values: dict[str, Scalar] = {
+        name: v for name, v in record.values.items() if isinstance(v, str | int | float | bool)
+    }
+    if errors or len(values) < len(step.undo):
+        message = "; ".join(map(str, errors)) or said
+        return {}, [Fault(where=step.where("undo"), message=message, hint=hint)]
+    return values, []
 
 
 def _spelled(match: Iterable[str], entity: Entity, mapper: Mapper) -> Iterator[str]:
