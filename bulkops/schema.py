@@ -12,7 +12,6 @@ from functools import cached_property
 
 from bulkops.wording import nearest
 
-
 SHORT = 3  # letters that stand in too many names to tell one
 
 

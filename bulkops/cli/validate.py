@@ -26,7 +26,7 @@ def validate(
     source: SourceOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Check a job offline: its file, its sources, every row. Like faults are told as one, with --json each."""
+    """Check a job offline: its file, its sources, every row. Like faults are told as one; --json has each."""
     from bulkops.job import load_job
 
     job = load_job(job_path, sources=sources_of(source), keep_faults=True)

@@ -237,6 +237,27 @@ async def test_a_file_of_another_kind_is_one_fault_and_not_one_a_column(desk: De
     assert not examined.steps
 
 
+async def test_a_file_that_fails_on_the_way_accuses_no_row_of_another(desk: Desk) -> None:
+    """What stands below the open quote may be the row that is meant; what stands above it is told."""
+    companies = """\
+  - name: companies
+    entity: Companies
+    action: update
+    source: {file: companies.csv}
+    match: [companyNumber]
+    fields: {companyNumber: No, companyName: Name}
+"""
+    referring = TICKETS.replace("companyID: {value: 0}", "companyID: {column: Who, from: companies}")
+    referring = referring.replace("      assignedResourceID: {column: Who, lookup: email}\n", "")
+    long = "x" * 200
+    desk.file("companies.csv", "No,Name", f"A,{long}", 'B,"Beta', "C,Cern")
+    desk.file("tickets.csv", "Key,Who,Sub", "T-1,A,", "T-2,C,", "T-3,Z,")
+    error = await desk.refused(MemoryTarget(), companies, referring)
+    assert [fault.message.partition(": ")[0] for fault in error.faults] == ["companies.csv:3"]
+    assert error.rows is not None
+    assert [line.partition(": ")[0] for line in error.rows.lines] == ["companies.csv:2"]
+
+
 async def test_where_the_missing_texts_are_not_known_no_row_is_accused(desk: Desk) -> None:
     """A dash may mean nothing, or be a mail address that nobody has."""
     desk.file("tickets.csv", "Key,Who,Sub", "T-1,-,")
