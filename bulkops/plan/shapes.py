@@ -53,7 +53,8 @@ def _always(entity: Entity) -> list[str]:
 def _field_facts(field: Field) -> dict[str, Any]:
     truths = {name: True for name in _TRUTHS if getattr(field, name)}
     unreadable = {} if field.is_queryable else {"is_queryable": False}
-    return {"type": field.type.value, **truths, **unreadable}
+    refers = {"reference": field.reference} if field.reference else {}
+    return {"type": field.type.value, **truths, **unreadable, **refers}
 
 
 def _field_of(name: str, data: Mapping[str, Any]) -> Field:

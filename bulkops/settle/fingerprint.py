@@ -19,7 +19,7 @@ from bulkops.settle.verdict import ABSENT, LATER, LOST, Doubt, Seen, Verdict, li
 from bulkops.targets.base import Filter, RecordData
 
 VALUES = 400  # values of all `in` lists of one query: the API takes 500 conditions
-TELLING = 16  # characters of which the rest may have been cut off
+TELLING = 16  # letters that hardly two records share by chance
 _NO_WORD = re.compile(r"\W+")
 
 
@@ -44,10 +44,16 @@ def _whole_numbers(known: Known, changes: Sequence[Change]) -> Iterable[tuple[tu
     for name in read_fields(known.shape, changes):
         shape = known.shape.find(name)
         values = {_sent(known.shape, change, name) for change in changes}
-        if shape is not None and shape.type.is_whole and name not in known.altered:
+        if shape is not None and _is_trusted(known, shape):
             kept = {canonical(shape, value) for value in values}
             if all(isinstance(value, int) for value in kept):
                 yield tuple(sorted(value for value in kept if isinstance(value, int))), shape.name
+
+
+def _is_trusted(known: Known, field: Field) -> bool:
+    """Whether the server keeps the number as it was sent: of references it does, of others it was seen to."""
+    is_steady = bool(field.reference) or known.is_learned
+    return field.type.is_whole and is_steady and field.name not in known.altered
 
 
 def read_fields(shape: Entity, changes: Sequence[Change]) -> list[str]:
@@ -83,8 +89,8 @@ def verdicts(
 ) -> dict[int, Verdict]:
     """What became of each, by its number.
 
-    `records` are what `query` found; `ours` the ids that are other rows' records; `flying` the other creates of
-    the entity that may have made some of them.
+    `records` are what `query` found; `ours` the ids that are other rows' records; `flying` the other creates
+    of the entity that may have made some of them.
     """
     free = [record for record in records if int(record["id"] or 0) not in ours]
     groups: dict[Hashable, list[Doubt]] = defaultdict(list)
@@ -163,12 +169,27 @@ def _near(known: Known, doubt: Doubt, records: Sequence[RecordData]) -> Verdict:
 
 
 def _nearly(known: Known, change: Change, record: RecordData) -> list[str]:
-    """The texts in which they differ a little, where they differ in nothing else; else none."""
+    """The fields in which they differ, where the server may have done that; else none.
+
+    It may have changed texts a little, or set a status, a number or a date of its own beside the same texts.
+    """
     names = different(known, change, record)
-    if not all(is_text(known.shape.find(name)) for name in names):
+    texts = [name for name in names if is_text(known.shape.find(name))]
+    if not all(is_alike(_sent(known.shape, change, name), record.get(name)) for name in texts):
         return []
-    near = all(is_alike(_sent(known.shape, change, name), record.get(name)) for name in names)
-    return names if near else []
+    others = [known.shape.find(name) for name in names if name not in texts]
+    if not others:
+        return names
+    is_same_text = not texts and _says_something(known, change)
+    return names if is_same_text and not any(field is None or field.reference for field in others) else []
+
+
+def _says_something(known: Known, change: Change) -> bool:
+    """Whether its texts tell it from others."""
+    texts = [name for name in _compared(known, change) if is_text(known.shape.find(name))]
+    return any(
+        len(_NO_WORD.sub("", str(_sent(known.shape, change, name) or ""))) >= TELLING for name in texts
+    )
 
 
 def is_text(shape: Field | None) -> bool:

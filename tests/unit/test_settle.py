@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulkops import breaker
 from bulkops.applier import apply_plan
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.errors import InDoubtError, RejectedError
@@ -19,6 +21,7 @@ from bulkops.journal import Entry, Journal, Kind
 from bulkops.plan import Header, Plan, PlanWriter, Status, StepInfo
 from bulkops.record import Row
 from bulkops.schema import Entity, Field, FieldType
+from bulkops.settle import doubts, look
 from bulkops.targets.base import CallCount
 from bulkops.targets.memory import Commit, Failure, MemoryTarget, committing
 
@@ -47,9 +50,18 @@ def note(n: int, text: str = "same", *, parent: int = 5, **more: Any) -> Change:
     return _create(n, "TicketNotes", values, parent=parent, **more)
 
 
-def item(n: int, name: str = "x", **more: Any) -> Change:
+def item(
+    n: int,
+    name: str = "x",
+    *,
+    rate: float | None = None,
+    kind: int | None = 2,
+    department: int | None = None,
+    **more: Any,
+) -> Change:
     """A record of an entity without a creator."""
-    return _create(n, "BillingCodes", {"name": name, "billingCodeType": 2}, **more)
+    values = {"name": name, "billingCodeType": kind, "rate": rate, "departmentID": department}
+    return _create(n, "BillingCodes", {k: v for k, v in values.items() if v is not None}, **more)
 
 
 def _create(n: int, entity: str, values: dict[str, Any], **more: Any) -> Change:
@@ -68,6 +80,8 @@ BILLING = Entity(
         "id": Field(name="id", type=FieldType.LONG, is_read_only=True),
         "name": Field(name="name", type=FieldType.STRING, length=200),
         "billingCodeType": Field(name="billingCodeType", type=FieldType.INTEGER),
+        "rate": Field(name="rate", type=FieldType.DECIMAL),
+        "departmentID": Field(name="departmentID", type=FieldType.INTEGER, reference="Departments"),
     },
 )
 ENTITIES = {"BillingCodes": BILLING}
@@ -349,3 +363,126 @@ async def test_an_update_in_doubt_that_others_changed_is_held(tmp_path: Path) ->
     assert (await apply(plan, target)).counts["held"] == 1
     assert "title is 'theirs' now" in reasons(plan)
     assert len(target.writes) == 1
+
+
+def keyed(n: int, text: str) -> Change:
+    """A note that is known by its title."""
+    return replace(note(n, text), key={"title": text})
+
+
+async def test_a_key_that_only_others_have_holds_the_row(tmp_path: Path) -> None:
+    """Somebody made a record with its key at the moment its own request was lost: that one is not ours."""
+    target = MemoryTarget(per_entity=1)
+
+    def theirs(commit: Commit) -> int:
+        target.load("TicketNotes", {**note(2, "b").after(), "creatorResourceID": OTHERS})  # type: ignore[dict-item]
+        raise LOST
+
+    target.script("create", [None, theirs])
+    plan = plan_of(tmp_path, [keyed(1, "a"), keyed(2, "b")])
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert "was not made by it" in reasons(plan)
+
+
+async def test_a_key_that_several_have_holds_the_row(tmp_path: Path) -> None:
+    """Two records by us with its key: one too many, and nobody can say which is its."""
+    target = MemoryTarget(per_entity=1)
+
+    def twice(commit: Commit) -> int:
+        commit()
+        commit()
+        raise LOST
+
+    target.script("create", [None, twice])
+    plan = plan_of(tmp_path, [keyed(1, "a"), keyed(2, "b")])
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert "all have its key" in reasons(plan)
+
+
+@pytest.mark.parametrize("place", [1, 2])
+async def test_a_key_on_a_record_that_is_otherwise_different_holds_the_row(
+    tmp_path: Path, place: int
+) -> None:
+    """No creator tells, and it is not what was sent, whether or not one of our own can be compared."""
+    target = MemoryTarget(entities=ENTITIES, per_entity=1)
+
+    def theirs(commit: Commit) -> int:
+        target.load("BillingCodes", {"name": f"n{place}", "billingCodeType": 3})
+        raise LOST
+
+    target.script("create", [*[None] * (place - 1), theirs])
+    plan = plan_of(tmp_path, [item(n, f"n{n}", key={"name": f"n{n}"}) for n in range(1, place + 1)])
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert "differs in billingCodeType" in reasons(plan)
+
+
+async def test_more_like_it_than_can_be_looked_through_hold_the_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a floor nor a fingerprint is worth anything then."""
+    monkeypatch.setattr(look, "MOST", 3)
+    target = MemoryTarget(entities=ENTITIES, per_entity=1, failures={"create": [LANDED]})
+    for _ in range(9):
+        target.load("BillingCodes", {"name": "other", "billingCodeType": 2})
+    plan = plan_of(tmp_path, [item(1)])
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert "more than 3" in reasons(plan)
+
+
+async def test_without_a_floor_what_is_found_may_be_older(tmp_path: Path) -> None:
+    """An intent of which nobody knows what was there before: found is not enough."""
+    target = MemoryTarget(entities=ENTITIES)
+    target.load("BillingCodes", {"name": "x", "billingCodeType": 2})
+    plan = plan_of(tmp_path, [item(1)])
+    journal = Journal.open(plan.path)
+    await journal.intent(1)
+    await journal.close(calls_read=0, calls_write=0, elapsed_s=0.0, waiting=None)
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert "may have been there before" in reasons(plan)
+
+
+WORDS = "the very same words of both"
+
+
+@pytest.mark.parametrize(("field", "state"), [("departmentID", "applied"), ("rate", "held")])
+async def test_the_same_words_with_another_number_are_near_and_below_another_record_are_not(
+    tmp_path: Path, field: str, state: str
+) -> None:
+    """The server may set a number of its own; to what a record belongs it leaves alone."""
+    target = MemoryTarget(entities=ENTITIES, per_entity=1)
+
+    def another(commit: Commit) -> int:
+        target.load("BillingCodes", {"name": WORDS, "rate": 1.5, "departmentID": 3, field: 9})
+        raise LOST
+
+    target.script("create", [another])
+    change = item(1, WORDS, rate=1.5, kind=None, department=3)
+    plan = plan_of(tmp_path, [change])
+    assert (await apply(plan, target)).counts[state] == 1
+    assert len(target.rows["BillingCodes"]) == (2 if state == "applied" else 1)
+
+
+async def test_a_status_that_the_server_sets_itself_is_learned(tmp_path: Path) -> None:
+    """Every record is stored with another number than was sent: no row is made twice, none is held."""
+
+    class Sets(MemoryTarget):
+        @staticmethod
+        def _stored(shape: Entity, values: Any, *, is_create: bool) -> Any:
+            return {**MemoryTarget._stored(shape, values, is_create=is_create), "billingCodeType": 9}
+
+    target = Sets(entities=ENTITIES, per_entity=1, failures={"create": [None, LANDED, None, LANDED]})
+    plan = plan_of(tmp_path, [item(n, f"{WORDS} {n}") for n in range(1, 6)])
+    assert (await apply(plan, target)).counts["applied"] == 5
+    assert len(target.rows["BillingCodes"]) == 5
+
+
+async def test_a_dead_server_that_cannot_be_looked_at_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The looks count as calls in vain too, and the run says what it waits for in the end."""
+    monkeypatch.setattr(breaker, "PROBE_S", (0.01,) * 9)
+    monkeypatch.setattr(doubts, "ASK_AGAIN_S", 0.01)
+    target = MemoryTarget(failures={"create": [None, LOST], "read": [None, *[LOST] * 99]}, per_entity=1)
+    status = await apply(plan_of(tmp_path, [note(1), note(2)]), target)
+    assert status.counts["pending"] == 1
+    assert "calls in a row" in (status.waiting or "")
