@@ -54,7 +54,7 @@ class Breaker:
         self._is_probing = self.is_open
 
     def was_read(self) -> None:
-        """A read was answered, which says nothing of writes: one of those is the next probe."""
+        """The answer says nothing of writes, as that to a read: one of those is the next probe."""
         self._is_probing = False
 
     def answered(self) -> None:

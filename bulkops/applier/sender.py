@@ -385,6 +385,7 @@ class Sender:
         else:
             lane.armed.appendleft(work)
             lane.closed = f"{lane.entity} cannot be written: {error}"
+            self._breaker.was_read()  # of another entity's writes it says nothing
             self.wake()  # its share of what may still be sent is the others'
 
     def _refused(self, work: Work, error: CallError) -> None:
