@@ -29,6 +29,7 @@ class Shape:
     kinds: Mapping[str, str]  # exact name → the API's data type
     hidden: tuple[str, ...]  # ids that travel in the path only: kept, never shown
     files: tuple[str, ...]  # byte[] fields: only one route shows them
+    rich: tuple[str, ...]  # fields that hold rich text in the interface
     has_udfs: bool
     parent_field: str = ""  # the field that holds the id of the path's parent
 
@@ -78,6 +79,7 @@ def _shape(name: str, entry: dict[str, Any]) -> Shape:
         kinds={field: facts["type"] for field, facts in fields.items()},
         hidden=tuple(field for field, facts in fields.items() if facts.get("pathOnly")),
         files=tuple(field for field, facts in fields.items() if facts["type"] == "byte[]"),
+        rich=tuple(field for field, facts in fields.items() if facts.get("richText")),
         has_udfs="udf" in entry,
         parent_field=entry["parent"]["field"] if "parent" in entry else "",
     )

@@ -46,11 +46,13 @@ class FieldPlan:
     read: Reader
     checks: tuple[Check, ...]
     is_text: bool
+    is_rich: bool  # rich text in the interface, plain text here
     is_required: bool
     on_create: bool  # else ignored (REST _EntitiesOverview.htm: read-only fields are, unless required)
     on_update: bool
     is_fixed: bool  # another value is an error
     may_stay: bool  # an unchanged value is not checked again
+    is_person: bool  # a reference to what may be inactive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class EntityPlan:
     required: tuple[tuple[str, str], ...]  # field, the text when it has no value on create
     parent: FieldPlan | None
     dependents: tuple[tuple[str, str, Picklist], ...]  # field, the field its values depend on
+    people: tuple[FieldPlan, ...]  # writable references that must be active, a task's role excepted
     created_at: tuple[str, ...]
     touched_at: tuple[str, ...]
     created_by: tuple[str, ...]
@@ -122,6 +125,7 @@ def plan(name: str) -> EntityPlan:
         required=tuple(_required(name, item) for item in plans.values() if item.is_required),
         parent=plans.get(parent.get("field", "")),
         dependents=tuple(_dependents(name, facts)),
+        people=tuple(item for item in plans.values() if item.is_person and item.on_update),
         created_at=_stamps(facts, CREATED_AT, "datetime"),
         touched_at=_stamps(facts, TOUCHED_AT, "datetime"),
         created_by=_stamps(facts, CREATED_BY, *BITS),
@@ -147,11 +151,13 @@ def _field(entity: str, name: str, facts: Mapping[str, Any], parent: Mapping[str
         read=reader(name, facts["type"], date_only=bool(facts.get("dateOnly"))),
         checks=tuple(_checks(entity, name, facts, target)),
         is_text=facts["type"] in ("string", "byte[]"),
+        is_rich=bool(facts.get("richText")),
         is_required=required,
         on_create=name != "id" and (required or not read_only),
         on_update=not (read_only or is_parent or fixed),
         is_fixed=fixed,
         may_stay=target == "Roles",  # TaskEntity.htm: a role that became inactive may stay
+        is_person=target in ("Contacts", "Resources"),
     )
 
 

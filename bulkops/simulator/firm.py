@@ -3,11 +3,12 @@
 All names in firm.json are invented. What the API can create is created by the rules of `validation`; what it
 cannot (resources, billing codes, countries) is inserted as it is. On purpose there are an inactive resource,
 role, contact, location, company and work type, a resource without a role, two of one name, a user who only
-calls the API, and a Baseline project.
+calls the API, and projects of every kind: an inactive one, a complete one and a Baseline have open tasks too.
+Daniel Osei has two roles, and something of everything that can be handed over.
 
 firm.json is a list of steps, each one entity's rows: `columns` name the fields, `all` holds what is the same
 in every row, `kept` rows are inserted as they are. Column `@` is the name others refer to as "@name", column
-`^` the parent. A step with `change` updates a record.
+`^` the parent. A step with `change` updates a record. New steps come last, so that ids stay what they are.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bulkops.simulator import picklists, validation
 from bulkops.simulator.countries import countries
 from bulkops.simulator.rules.departments import list_departments
 from bulkops.simulator.store import Row, Store
+from bulkops.simulator.switches import Switches
 
 ADMINISTRATOR = 4  # the id that the vendor's sample requests use as an owner
 RANKS = ("Golden", "Silver", "Bronze")
@@ -38,6 +40,7 @@ UDF_ENTITIES = {"Companies": 1, "Contacts": 2, "Projects": 8, "Tasks": 9, "Ticke
 def found(store: Store, *, empty: bool) -> None:
     """Fills a new store, after `picklists.load`. `empty`: company 0 and one resource only."""
     store.api_resource_id = ADMINISTRATOR
+    chosen, store.switches = store.switches, Switches()  # the firm is the same whatever they say
     founder = _Founder(store)
     if not empty:
         _define_udfs(founder)
@@ -47,6 +50,7 @@ def found(store: Store, *, empty: bool) -> None:
         if step.get("always") or not empty:
             founder.take(step)
     list_departments(store)
+    store.switches = chosen
     store.api_resource_id = founder.ids.get("api", ADMINISTRATOR)
 
 

@@ -86,6 +86,12 @@ class Index:
         elif held is not None:
             del self._postings[key]
 
+    def replace(self, row_id: int, before: Stored, after: Stored) -> None:
+        """`before` is what the record was; most changes leave most fields as they are."""
+        if self._get(before) != self._get(after):
+            self.remove(row_id, before)
+            self.add(row_id, after)
+
     def ids(self, value: Any) -> Sequence[int]:
         """The ids that hold a value, ascending; a live view, not to be changed."""
         held = self._postings.get(self._key(value))

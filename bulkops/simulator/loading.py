@@ -13,6 +13,7 @@ import orjson
 
 from bulkops.simulator.catalog import UDFS, Shape, names, suggest
 from bulkops.simulator.store import Store
+from bulkops.simulator.validation import edit
 
 PARTS = ("rows", "udf", "picklists")
 FOLDED_UDFS = UDFS.casefold()
@@ -119,14 +120,14 @@ def put_rows(store: Store, name: str, rows: Iterable[Mapping[str, Any]]) -> list
 
 
 def edit_rows(store: Store, name: str, items: Any) -> list[int]:
-    """Changes rows that are there. Raises LoadError, also for a row that is not."""
+    """Somebody else changes rows that are there. Raises LoadError, also for a row that is not."""
     table = store.table(name)
     rows = read_rows(store, name, items)
     for place, row in enumerate(rows):
         if row.get("id") not in table:
             raise LoadError(f"items[{place}]: there is no {name} with the id {row.get('id')!r}")
     for row in rows:
-        table.update(row["id"], row)
+        edit(store, name, row["id"], row)
     return [row["id"] for row in rows]
 
 

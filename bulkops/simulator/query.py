@@ -17,6 +17,7 @@ import orjson
 
 from bulkops.simulator.catalog import UDFS
 from bulkops.simulator.filters import Node, QueryError, compile_filter
+from bulkops.simulator.richtext import plain
 from bulkops.simulator.rules import hidden, hides
 from bulkops.simulator.store import Row, Store, Table
 
@@ -195,17 +196,30 @@ class Pages:
     def items(
         self, ids: Sequence[int], shown: tuple[tuple[str, ...], frozenset[str]] | None = None
     ) -> list[Row]:
-        """Records as answers hold them: no file contents, and no UDFs where none of them has a value."""
-        shape = self.table.shape
-        rows = [self.table[row_id] for row_id in ids]
-        if shape.has_udfs:
+        """Records as answers hold them: rich text plain, no file contents, no UDFs where none has a value."""
+        if shown is not None and not shown[1]:  # most queries: no need to fill up whole records
+            return [self._plain(row_id, self._some(row_id, shown[0])) for row_id in ids]
+        rows = [self._plain(row_id, self.table[row_id]) for row_id in ids]
+        if self.table.shape.has_udfs:
             self._settle_udfs(rows)
         for row in rows:
-            for name in shape.files:
-                row[name] = None
-            for name in shape.hidden:
+            for name in self.table.shape.hidden:
                 del row[name]
         return rows if shown is None else [_narrowed(row, *shown) for row in rows]
+
+    def _some(self, row_id: int, fields: Sequence[str]) -> Row:
+        stored = self.table.stored(row_id) or {}
+        return {name: stored.get(name) for name in fields}
+
+    def _plain(self, row_id: int, row: Row) -> Row:
+        """The row, changed: without file contents, rich text as plain text."""
+        for name in self.table.shape.files:
+            if name in row:
+                row[name] = None
+        for name in self.table.shape.rich:
+            if row.get(name) and (row_id, name) not in self.table.literal:
+                row[name] = plain(row[name])
+        return row
 
     def _settle_udfs(self, rows: Sequence[Row]) -> None:
         if any(item["value"] is not None for row in rows for item in row[UDFS]):

@@ -35,6 +35,7 @@ class Table(Mapping[int, Row]):
         self.next_id = first_id
         self.sink: Sink | None = None
         self.ids: list[int] = []  # ascending
+        self.literal: set[tuple[int, str]] = set()  # id, field: what looks like markup there is plain text
         self._definitions = definitions
         self._stored: dict[int, Stored] = {}
         self._indexes: dict[str, Index] = {}
@@ -107,9 +108,10 @@ class Table(Mapping[int, Row]):
         if before is None:
             self._note_id(row_id)
         for index in self._indexes.values():
-            if before is not None:
-                index.remove(row_id, before)
-            index.add(row_id, stored)
+            if before is None:
+                index.add(row_id, stored)
+            else:
+                index.replace(row_id, before, stored)
         if self.sink is not None:
             self.sink(self.shape.name, row_id, stored)
 
@@ -135,6 +137,7 @@ class Table(Mapping[int, Row]):
     def restore(self, state: tuple[int, dict[int, Stored]]) -> None:
         self.next_id, self._stored = state[0], dict(state[1])
         self.ids = sorted(self._stored)
+        self.literal.clear()
         self._indexes.clear()
         self._likely_indexed = False
         self.bulk_loaded()

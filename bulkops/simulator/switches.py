@@ -54,6 +54,28 @@ class Switches:
     # client relies on it under a parent.
     id_in_path: Literal["child", "refuse", "any"] = "child"
     trim: OnOff = "on"  # whether the server trims text
+    rich_text: Literal["literal", "plain"] = "literal"  # what becomes of markup that the API is sent
+    # An update whose record refers to somebody inactive in a field that the body leaves alone.
+    stored_references: Literal["unchecked", "checked"] = "unchecked"
+    inferred: OnOff = "on"  # refusals of which the rules say INFER: no source states them
+    baseline_create: Literal["allow", "refuse"] = "allow"  # a project that becomes a Baseline by the API
+    # Whether the end of a project is held against its tasks at every update or when a date changes.
+    project_dates: Literal["changed", "always"] = "changed"
+    project_reopen: Literal["allow", "refuse"] = "allow"  # another status for a complete project
+    complete_project: Literal["open", "read_only"] = "open"  # the tasks and phases of a complete project
+    task_beyond_project: Literal["allow", "refuse", "extend"] = "allow"  # a task that ends after its project
+    predecessor_moves: Literal["create", "lag", "chain"] = "create"  # when a successor's start follows
+    predecessor_end: Literal["clamp", "duration"] = "clamp"  # what becomes of the end of a moved task
+    task_role: Literal["any", "department"] = "any"  # where the role of a task's resource is held
+    task_department: Literal["default", "role"] = "default"  # which department of several a task gets
+    ticket_role: Literal["queue", "service_desk", "any"] = "queue"  # what the role on a ticket takes
+    ticket_queue: Literal["optional", "required"] = "optional"  # of a ticket that nobody is assigned to
+    # Whether a ticket's contact and location may be cleared by the request that changes its company.
+    ticket_company: Literal["merged", "stored"] = "merged"
+    ticket_helpers: Literal["50", "off"] = "50"  # the most secondary resources of a ticket
+    service_call_resource: Literal["any", "assigned"] = "any"  # who may be sent on a service call
+    service_call_complete: Literal["linked", "apart"] = "linked"  # isComplete and the status Complete
+    opportunity_dates: Literal["follow", "apart"] = "follow"  # closedDate, lostDate and the status
     # Entities of which the API user's security level shows some records only: no read shows odd ids.
     restricted: Entities = ""
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from bulkops.simulator.catalog import UDFS
 from bulkops.simulator.checks import EntityPlan, FieldPlan, is_no_person, plan
+from bulkops.simulator.richtext import plain
 from bulkops.simulator.rules import rules_of
 from bulkops.simulator.rules.base import missing, not_listed, row_of
 from bulkops.simulator.store import Row, Store
@@ -77,12 +78,21 @@ def check_update(
     changes, errors = reading.values, reading.errors
     errors += _impersonation(store, shape, impersonating)
     errors += [missing(name) for name, _ in shape.required if changes.get(name, "") is None]
-    errors += _dependents(store, shape, {**row, **changes}, changes)
+    errors += _dependents(store, shape, {**row, **changes}, changes) + _stored(store, shape, row, changes)
     if errors:
         return {}, errors
     _stamp(shape, changes, actor, store.now(), new=False)
     errors = shape.rules.update(store, row, changes, actor)
     return ({}, errors) if errors else (changes, [])
+
+
+def edit(store: Store, entity: str, row_id: int, fields: Mapping[str, Any]) -> None:
+    """Somebody else changes fields in the interface; unless these say so, it is noted by whom and when."""
+    stamps: Row = {}
+    _stamp(plan(entity), stamps, _somebody_else(store), store.now(), new=False)
+    table = store.table(entity)
+    table.update(row_id, {name: value for name, value in stamps.items() if value is not None} | dict(fields))
+    table.literal -= {(row_id, name) for name in fields}
 
 
 def check_delete(store: Store, entity: str, row: Row) -> list[str]:
@@ -95,6 +105,10 @@ def after_commit(store: Store, entity: str, action: str, row: Row, changes: Mapp
 
     After a delete `row` is the row as it was; `changes` are those of `check_update`, else empty.
     """
+    table = store.table(entity)
+    for name in table.shape.rich:
+        if "<" in (row[name] or "") and (action == "create" or name in changes):
+            table.literal.add((row["id"], name))
     rules_of(entity).after(store, action, row, dict(changes))
 
 
@@ -143,6 +157,8 @@ def _write(store: Store, found: FieldPlan, given: Any, reading: Reading, *, chec
     except UnreadableError as error:
         reading.unreadable.append(str(error))
         return
+    if found.is_rich and value is not None and store.switches.rich_text == "plain":
+        value = plain(value)
     if found.is_text and value is not None:  # INFER: nothing but blanks is no value
         value = (value.strip() if store.switches.trim == "on" else value) or None
     reading.values[found.name] = value
@@ -194,12 +210,36 @@ def _dependents(
     ]
 
 
-def _stamp(shape: EntityPlan, row: Row, author: int, now: str, *, new: bool) -> None:
+def _stored(store: Store, shape: EntityPlan, row: Row, changes: Row) -> list[str]:
+    """REPORT: people who became inactive break updates that do not touch them; switch `stored_references`."""
+    errors: list[str] = []
+    if store.switches.stored_references == "checked":
+        for field in shape.people:
+            if field.name not in changes and row.get(field.name) is not None:
+                for check in field.checks:
+                    check(store, row[field.name], errors)
+    return errors
+
+
+def _somebody_else(store: Store) -> int | None:
+    """An active person who is not the API user, where there is one."""
+    people = store.table("Resources")
+    for row_id in people.ids:
+        person = people.stored(row_id)
+        if row_id != store.api_resource_id and person is not None and not is_no_person(person):
+            return row_id
+    return None
+
+
+def _stamp(shape: EntityPlan, row: Row, author: int | None, now: str, *, new: bool) -> None:
     """When and by whom, where the entity has such fields."""
     for name in shape.touched_at:
         row[name] = now
     for name in shape.touched_by:
         row[name] = author
+    for name in shape.person_types:
+        if name.startswith("last"):
+            row[name] = 1
     if new:
         for name in shape.created_at:
             row[name] = now

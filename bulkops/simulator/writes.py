@@ -98,7 +98,7 @@ class Writer:
                 body = asked.json()
                 row_id = body_id(body) if isinstance(body, dict) else None
         if row_id is not None and row_id in table:
-            table.update(row_id, exact(table.shape, fields))
+            validation.edit(self.store, asked.route.entity, row_id, exact(table.shape, fields))
 
     def _row_refusal(self, asked: Asked, row: Row | None, missing: str) -> str | None:
         if row is None:

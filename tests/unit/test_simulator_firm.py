@@ -42,7 +42,11 @@ def rows(store: Store, entity: str) -> list[Row]:
 
 
 def test_every_row_that_can_be_created_is_accepted_again(store: Store) -> None:
-    """The firm breaks no rule: each of its rows, sent as a create, is accepted."""
+    """The firm breaks no rule: each of its rows, taken away and sent as a create, is accepted.
+
+    A Baseline's task cannot be created, so it was not.
+    """
+    frozen = store.table("Projects").ids_of("projectType", 8)[0]
     checked = 0
     for entity, table in store.tables().items():
         entry = CATALOG[entity]
@@ -50,14 +54,20 @@ def test_every_row_that_can_be_created_is_accepted_again(store: Store) -> None:
             continue
         parent = entry.get("parent", {}).get("field")
         for row in list(table.values()):
+            if entity == "Tasks" and row["projectID"] == frozen:
+                continue
             body = {name: value for name, value in row.items() if name != "id"}
+            stored = table.stored(row["id"])
+            table.delete(row["id"])
             made, errors = validation.check_create(
                 store, entity, body, parent_id=row.get(parent), actor=4, impersonating=None
             )
+            assert stored is not None
+            table.put(row["id"], stored)
             assert not errors, (entity, row["id"])
             assert made
             checked += 1
-    assert checked > 120
+    assert checked > 150
 
 
 def test_the_firm_knows_every_country_and_an_empty_tenant_none(store: Store) -> None:

@@ -336,9 +336,12 @@ def test_secondary_resources_of_a_task(client: Client) -> None:
 
     assert "primary resource" in refused(daniel, senior)
     assert "roleID of type: Role" in refused(tomas, senior)
-    for _ in range(50 - len(client.store.table("TaskSecondaryResources").ids_of("taskID", held))):
-        client.create("TaskSecondaryResources", {"resourceID": tomas, "roleID": engineer}, parent=held)
-    assert "more than 50" in refused(tomas, engineer)
+    table = client.store.table("TaskSecondaryResources")
+    maria = client.id("Resources", "userName", "maria.santos")
+    for _ in range(49 - len(table.ids_of("taskID", held))):
+        table.insert({"resourceID": tomas, "roleID": engineer, "taskID": held})
+    client.create("TaskSecondaryResources", {"resourceID": maria, "roleID": engineer}, parent=held)
+    assert "more than 50" in refused(maria, engineer)
 
 
 def test_secondary_resources_alone_need_work_type_and_department(client: Client, project: int) -> None:

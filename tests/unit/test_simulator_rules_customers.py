@@ -66,6 +66,8 @@ def test_no_company_is_its_own_ancestor(store: Store) -> None:
     )
     assert update(store, "Companies", cobalt, parentCompanyID=cobalt)
     assert update(store, "Companies", cobalt, parentCompanyID=depot)
+    store.switches.update({"inferred": "off"})  # no source says so
+    assert update(store, "Companies", cobalt, parentCompanyID=depot) == []
     assert update(store, "Companies", cobalt, parentCompanyID=0) == []
     assert update(store, "Companies", depot, parentCompanyID=None) == []
 

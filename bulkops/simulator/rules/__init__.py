@@ -9,9 +9,11 @@ from bulkops.simulator.rules.base import Rules, is_inactive
 from bulkops.simulator.rules.charges import ChargeRules
 from bulkops.simulator.rules.companies import CompanyRules
 from bulkops.simulator.rules.company_locations import CompanyLocationRules
+from bulkops.simulator.rules.company_todos import CompanyToDoRules
 from bulkops.simulator.rules.contact_groups import ContactGroupRules
 from bulkops.simulator.rules.contacts import ContactRules
 from bulkops.simulator.rules.departments import DepartmentRules
+from bulkops.simulator.rules.opportunities import OpportunityRules
 from bulkops.simulator.rules.phases import PhaseRules
 from bulkops.simulator.rules.projects import ProjectRules
 from bulkops.simulator.rules.resource_roles import (
@@ -19,9 +21,17 @@ from bulkops.simulator.rules.resource_roles import (
     ResourceRoleQueueRules,
     ResourceServiceDeskRoleRules,
 )
+from bulkops.simulator.rules.secondary_resources import (
+    TaskSecondaryResourceRules,
+    TicketSecondaryResourceRules,
+)
+from bulkops.simulator.rules.service_calls import (
+    ServiceCallLinkRules,
+    ServiceCallPersonRules,
+    ServiceCallRules,
+)
 from bulkops.simulator.rules.task_notes import ProjectNoteRules, TaskNoteRules
 from bulkops.simulator.rules.task_predecessors import TaskPredecessorRules
-from bulkops.simulator.rules.task_secondary_resources import TaskSecondaryResourceRules
 from bulkops.simulator.rules.tasks import TaskRules
 from bulkops.simulator.rules.tickets import TicketRules
 from bulkops.simulator.rules.time_entries import TimeEntryRules
@@ -31,10 +41,12 @@ RULES: Mapping[str, Rules] = {
     "ChangeOrderCharges": ChargeRules(),
     "Companies": CompanyRules(),
     "CompanyLocations": CompanyLocationRules(),
+    "CompanyToDos": CompanyToDoRules(),
     "ContactGroups": ContactGroupRules(),
     "Contacts": ContactRules(),
     "ContractCharges": ChargeRules(),
     "Departments": DepartmentRules(),
+    "Opportunities": OpportunityRules(),
     "Phases": PhaseRules(),
     "ProjectCharges": ChargeRules(),
     "ProjectNotes": ProjectNoteRules(),
@@ -42,11 +54,19 @@ RULES: Mapping[str, Rules] = {
     "ResourceRoleDepartments": ResourceRoleDepartmentRules(),
     "ResourceRoleQueues": ResourceRoleQueueRules(),
     "ResourceServiceDeskRoles": ResourceServiceDeskRoleRules(),
+    "ServiceCallTaskResources": ServiceCallPersonRules("ServiceCallTasks", "taskID", "Tasks", "Task"),
+    "ServiceCallTasks": ServiceCallLinkRules("ServiceCallTasks", "taskID", "Tasks", "Task"),
+    "ServiceCallTicketResources": ServiceCallPersonRules(
+        "ServiceCallTickets", "ticketID", "Tickets", "Ticket"
+    ),
+    "ServiceCallTickets": ServiceCallLinkRules("ServiceCallTickets", "ticketID", "Tickets", "Ticket"),
+    "ServiceCalls": ServiceCallRules(),
     "TaskNotes": TaskNoteRules(),
     "TaskPredecessors": TaskPredecessorRules(),
     "TaskSecondaryResources": TaskSecondaryResourceRules(),
     "Tasks": TaskRules(),
     "TicketCharges": ChargeRules(),
+    "TicketSecondaryResources": TicketSecondaryResourceRules(),
     "Tickets": TicketRules(),
     "TimeEntries": TimeEntryRules(),
 }

@@ -1,8 +1,9 @@
 """What every rule stands on: the shapes it is given, the texts it answers with, common questions to the rows.
 
 A rule holds what the help pages say about one entity beyond types and references. Its comments name the
-fact's source and grade: DOC (the vendor's page), LIVE (seen on a live tenant), INFER (our reading).
-Texts that no source shows are of our wording, in the family of those that are known.
+fact's source and grade: DOC (the vendor's page), LIVE (seen on a live tenant), REPORT (one report of it),
+INFER (our reading). What nobody states for sure has a switch; a refusal that is INFER alone goes with
+`inferred`. Texts that no source shows are of our wording, in the family of those that are known.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ def too_long(field: str, length: int) -> str:
     return f"{field} must be less than or equal to {length} characters"
 
 
+PRIMARY_TWICE = "The primary resource of the {kind} cannot be a secondary resource."  # our wording
+HELPER_TWICE = "The resource is a secondary resource of the {kind} already."  # our wording
+CLOSED_TEXT = "The project is complete. Its phases and tasks are read-only."  # our wording
 BASELINE_TEXT = "The project is of type Baseline. It and everything under it is read-only."
 
 
@@ -110,19 +114,33 @@ def read_only(store: Store, project_id: int | None) -> list[str]:
     return [BASELINE_TEXT]
 
 
+def frozen(store: Store, project_id: int | None) -> list[str]:
+    """Whether phases and tasks of the project take no writes: those of a Baseline never do.
+
+    INFER: those of a complete project do; switch `complete_project`.
+    """
+    if store.switches.complete_project == "read_only":
+        project = row_of(store, "Projects", project_id) or {}
+        if project.get("status") == COMPLETE:
+            return [CLOSED_TEXT]
+    return read_only(store, project_id)
+
+
 def task_read_only(store: Store, task_id: int | None) -> list[str]:
-    """The same for what hangs on a task."""
+    """Whether what hangs on the task is read-only: notes."""
     task = row_of(store, "Tasks", task_id)
     return read_only(store, task.get("projectID")) if task else []
 
 
-def has_role(store: Store, resource: int, role: int) -> bool:
-    """Whether the resource holds the role in a department or a queue, in an active association."""
-    return any(
-        held.get("roleID") == role and not is_inactive(held)
-        for name in ("ResourceRoles", "ResourceRoleDepartments")
-        for held in rows_with(store, name, "resourceID", resource)
-    )
+def task_frozen(store: Store, task_id: int | None) -> list[str]:
+    """Whether the task takes no writes: secondary resources and predecessors are its plan."""
+    task = row_of(store, "Tasks", task_id)
+    return frozen(store, task.get("projectID")) if task else []
+
+
+def inferred(store: Store, errors: list[str]) -> list[str]:
+    """Texts of a rule that no source states: INFER."""
+    return errors if store.switches.inferred == "on" else []
 
 
 def moved_to(row: Row, status: int, changes: Row) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bulkops.simulator.rules.base import Rules, changed, dangling, row_of
+from bulkops.simulator.rules.base import Rules, changed, dangling, inferred, row_of
 from bulkops.simulator.store import Row, Store
 
 
@@ -15,7 +15,7 @@ class CompanyRules(Rules):
     def update(self, store: Store, row: Row, changes: Row, actor: int) -> list[str]:
         if not changed(row, changes, "parentCompanyID"):
             return []
-        return _hierarchy(store, row["id"], changes["parentCompanyID"])
+        return inferred(store, _hierarchy(store, row["id"], changes["parentCompanyID"]))
 
 
 def _hierarchy(store: Store, company: int, parent: int | None) -> list[str]:

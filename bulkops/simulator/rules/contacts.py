@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bulkops.simulator.rules.base import Rules, changed, row_of
+from bulkops.simulator.rules.base import Rules, changed, inferred, row_of
 from bulkops.simulator.store import Row, Store
 
 # DOC (ContactsEntity.htm): what keeps a contact, as far as these entities hold it.
@@ -17,12 +17,12 @@ KEEPERS = (
 
 class ContactRules(Rules):
     def create(self, store: Store, row: Row, actor: int) -> list[str]:
-        return _active(row) + same_company(store, row, "Contact")
+        return _active(row) + inferred(store, same_company(store, row, "Contact"))
 
     def update(self, store: Store, row: Row, changes: Row, actor: int) -> list[str]:
         errors = _active(changes)
         if changed(row, changes, "companyLocationID"):
-            errors += same_company(store, {**row, **changes}, "Contact")
+            errors += inferred(store, same_company(store, {**row, **changes}, "Contact"))
         return errors
 
     def delete(self, store: Store, row: Row) -> list[str]:
@@ -52,3 +52,9 @@ def same_company(store: Store, row: Row, kind: str) -> list[str]:
         f"The companyLocationID[{chosen}] cannot be associated with the {kind}. "
         f"The {kind} and CompanyLocation must have the same companyID."
     ]
+
+
+def company_or_parent(store: Store, company: int) -> set[int]:
+    """Whose contacts records of a company may name (CompanyToDosEntity.htm, TaskNotesEntity.htm)."""
+    parent = (row_of(store, "Companies", company) or {}).get("parentCompanyID")
+    return {company} if parent is None else {company, parent}

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from bulkops.simulator.rules.base import Rules, changed, dangling, day, next_number, read_only, row_of
+from bulkops.simulator.rules.base import Rules, changed, dangling, day, frozen, inferred, next_number, row_of
 from bulkops.simulator.store import Row, Store
 
 
 class PhaseRules(Rules):
     def create(self, store: Store, row: Row, actor: int) -> list[str]:
-        errors = read_only(store, row["projectID"]) or _parent(store, row) + _order(row)
+        errors = frozen(store, row["projectID"]) or inferred(store, _parent(store, row)) + _order(row)
         if not errors:
             row["phaseNumber"] = next_number(store, "Phases", "T")
         return errors
 
     def update(self, store: Store, row: Row, changes: Row, actor: int) -> list[str]:
-        errors = read_only(store, row.get("projectID"))
+        errors = frozen(store, row.get("projectID"))
         merged = {**row, **changes}
         if not errors and changed(row, changes, "parentPhaseID"):
-            errors = _parent(store, merged)
+            errors = inferred(store, _parent(store, merged))
         if changed(row, changes, "startDate", "dueDate"):
             errors = errors + _order(merged)
         return errors

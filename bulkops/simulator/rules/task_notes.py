@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bulkops.simulator.rules.base import Rules, dangling, is_inactive, read_only, row_of, task_read_only
+from bulkops.simulator.rules.contacts import company_or_parent
 from bulkops.simulator.store import Row, Store
 
 EVERYBODY = 1  # publish: All Autotask Users
@@ -36,8 +37,7 @@ def _contact(store: Store, row: Row) -> list[str]:
     contact = row_of(store, "Contacts", chosen)
     task = row_of(store, "Tasks", row["taskID"]) or {}
     project = row_of(store, "Projects", task.get("projectID")) or {}
-    company = row_of(store, "Companies", project.get("companyID")) or {}
-    allowed = {company.get("id"), company.get("parentCompanyID")} - {None}
+    allowed = company_or_parent(store, project["companyID"]) if "companyID" in project else set()
     if contact is None or is_inactive(contact) or contact.get("companyID") not in allowed:
         return [dangling("createdByContactID", "Contact")]
     return []

@@ -1,37 +1,39 @@
-"""Tasks: resource and role together, work type, department, location, portal flags, what Complete means."""
+"""Tasks: resource, role, work type and department, location, dates, portal flags, what Complete means."""
 
 from __future__ import annotations
 
 from bulkops.simulator.index import Stored
+from bulkops.simulator.rules.assignment import department_of, holds_for_task, refused_pair
 from bulkops.simulator.rules.base import (
     COMPLETE,
+    PRIMARY_TWICE,
     Rules,
     changed,
     dangling,
     day,
-    has_role,
+    frozen,
+    inferred,
     is_inactive,
     missing,
     moved_to,
     next_number,
-    read_only,
     row_of,
     rows_with,
 )
 from bulkops.simulator.rules.company_locations import primary_location
+from bulkops.simulator.rules.schedule import successors_follow
 from bulkops.simulator.store import Row, Store
 
-BOTH = "When assigning a Resource, you must assign both a assignedResourceID and assignedResourceRoleID."
-PRIMARY_TWICE = "The primary resource of the Task cannot be a secondary resource."  # our wording
 WORK_TYPE = 1  # BillingCodes.useType (ContractExclusionSetExcludedWorkTypesEntity.htm)
 
 
 class TaskRules(Rules):
     def create(self, store: Store, row: Row, actor: int) -> list[str]:
-        errors = read_only(store, row["projectID"])
+        errors = frozen(store, row["projectID"])
         if errors:
             return errors
-        errors = _assignment(store, row) + _work_type(store, row) + _phase(store, row) + _order(row)
+        errors = refused_pair(store, row, holds_for_task) + _work_type(store, row)
+        errors += inferred(store, _phase(store, row)) + _order(row) + _beyond(store, row)
         if row.get("companyLocationID") is None:
             _default_location(store, row)
         else:
@@ -46,44 +48,52 @@ class TaskRules(Rules):
         return []
 
     def update(self, store: Store, row: Row, changes: Row, actor: int) -> list[str]:
-        errors = read_only(store, row.get("projectID"))
+        errors = frozen(store, row.get("projectID"))
         if errors:
             return errors
         merged = {**row, **changes}
-        # DOC (TaskEntity.htm): an existing pair with an inactive role may stay: only a new pair is looked at.
-        if changed(row, changes, "assignedResourceID", "assignedResourceRoleID"):
-            errors += _assignment(store, merged)
-        if changed(row, changes, "assignedResourceID", "billingCodeID"):
-            errors += _work_type(store, merged)
-        if changed(row, changes, "assignedResourceID", "billingCodeID", "departmentID"):
-            errors += _beside_helpers(store, merged)
-        if changed(row, changes, "phaseID"):
-            errors += _phase(store, merged)
-        if changed(row, changes, "startDateTime", "endDateTime"):
-            errors += _order(merged)
-        if changes.get("companyLocationID") is not None and changed(row, changes, "companyLocationID"):
-            errors += _location(store, merged)
+        errors = _people(store, row, merged, changes) + _place(store, row, merged, changes)
         if errors:
             return errors
-        if changed(row, changes, "assignedResourceID", "departmentID"):
+        if changed(row, changes, "assignedResourceID", "assignedResourceRoleID", "departmentID"):
             _department(store, merged, changes)
         _status(store, row, changes, actor)
         if merged.get("canClientPortalUserCompleteTask") and not merged.get("isVisibleInClientPortal"):
             changes["canClientPortalUserCompleteTask"] = False
         return []
 
+    def after(self, store: Store, action: str, row: Row, changes: Row) -> None:
+        if store.switches.task_beyond_project == "extend":
+            _extend(store, row)
+        if action == "update" and "endDateTime" in changes and store.switches.predecessor_moves == "chain":
+            successors_follow(store, row["id"])
 
-def _assignment(store: Store, row: Row) -> list[str]:
-    """DOC (TaskEntity.htm): both or none; LIVE text. The role is active and the resource holds it."""
-    resource, role = row.get("assignedResourceID"), row.get("assignedResourceRoleID")
-    if resource is None and role is None:
-        return []
-    if resource is None or role is None:
-        return [BOTH]
-    held = row_of(store, "Roles", role)
-    if held is None or is_inactive(held) or not has_role(store, resource, role):
-        return [dangling("assignedResourceRoleID", "Role")]
-    return []
+
+def _people(store: Store, row: Row, merged: Row, changes: Row) -> list[str]:
+    """What an update of people and work type is refused for.
+
+    DOC (TaskEntity.htm): an existing pair with an inactive role may stay: only a new pair is looked at.
+    """
+    errors = []
+    if changed(row, changes, "assignedResourceID", "assignedResourceRoleID"):
+        errors += refused_pair(store, merged, holds_for_task)
+    if changed(row, changes, "assignedResourceID", "billingCodeID"):
+        errors += _work_type(store, merged)
+    if changed(row, changes, "assignedResourceID", "billingCodeID", "departmentID"):
+        errors += _beside_helpers(store, merged)
+    return errors
+
+
+def _place(store: Store, row: Row, merged: Row, changes: Row) -> list[str]:
+    """What an update of phase, dates and location is refused for."""
+    errors = []
+    if changed(row, changes, "phaseID"):
+        errors += inferred(store, _phase(store, merged))
+    if changed(row, changes, "startDateTime", "endDateTime"):
+        errors += _order(merged) + _beyond(store, merged)
+    if changes.get("companyLocationID") is not None and changed(row, changes, "companyLocationID"):
+        errors += _location(store, merged)
+    return errors
 
 
 def _work_type(store: Store, row: Row) -> list[str]:
@@ -101,7 +111,7 @@ def _beside_helpers(store: Store, row: Row) -> list[str]:
     """DOC (TaskSecondaryResourcesEntity.htm): none of the task's secondary resources is its primary one."""
     helpers = rows_with(store, "TaskSecondaryResources", "taskID", row["id"])
     if any(helper.get("resourceID") == row.get("assignedResourceID") for helper in helpers):
-        return [PRIMARY_TWICE]
+        return [PRIMARY_TWICE.format(kind="Task")]
     return without_primary(row) if helpers else []
 
 
@@ -127,6 +137,22 @@ def _order(row: Row) -> list[str]:
     if start and end and end < start:
         return ["The task's endDateTime must not be before its startDateTime."]
     return []
+
+
+def _beyond(store: Store, row: Row) -> list[str]:
+    """INFER: the end of a project covers its tasks, seen from the task; switch `task_beyond_project`."""
+    project = row_of(store, "Projects", row.get("projectID")) or {}
+    if store.switches.task_beyond_project != "refuse":
+        return []
+    if day(row.get("endDateTime")) <= (day(project.get("endDateTime")) or "9999"):
+        return []
+    return ["The task's endDateTime must not be after the endDateTime of its project."]
+
+
+def _extend(store: Store, row: Row) -> None:
+    project = row_of(store, "Projects", row["projectID"]) or {}
+    if project and day(row.get("endDateTime")) > day(project.get("endDateTime")):
+        store.table("Projects").update(project["id"], {"endDateTime": row["endDateTime"]})
 
 
 def _company(store: Store, row: Row) -> int | None:
@@ -166,15 +192,11 @@ def _defaults(row: Row) -> None:
 
 
 def _department(store: Store, row: Row, changes: Row) -> None:
-    """DOC (TaskEntity.htm): with a primary resource the department is the resource's."""
+    """DOC (TaskEntity.htm): with a primary resource the department is the resource's, whatever is sent."""
     resource = row.get("assignedResourceID")
-    if resource is None:
-        return
-    held = rows_with(store, "ResourceRoleDepartments", "resourceID", resource)
-    active = [association for association in held if not is_inactive(association)]
-    if active:
-        home = next((association for association in active if association.get("isDefault")), active[0])
-        changes["departmentID"] = home.get("departmentID")
+    found = None if resource is None else department_of(store, resource, row.get("assignedResourceRoleID"))
+    if found is not None:
+        changes["departmentID"] = found
 
 
 def _status(store: Store, row: Row, changes: Row, actor: int) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from bulkops.simulator.rules.assignment import holds_for_ticket, refused_pair
 from bulkops.simulator.rules.base import (
     COMPLETE,
+    PRIMARY_TWICE,
     Rules,
     changed,
-    dangling,
-    is_inactive,
+    missing,
     moved_to,
     next_number,
     row_of,
     rows_with,
 )
 from bulkops.simulator.rules.contacts import same_company
-from bulkops.simulator.rules.tasks import BOTH
 from bulkops.simulator.store import Row, Store
 
 FOREIGN_CONTACT = "Value does not reference an existing entity for contactID."
@@ -23,7 +23,8 @@ NOT_UPDATED = "Error updating entity for record number [1]."
 
 class TicketRules(Rules):
     def create(self, store: Store, row: Row, actor: int) -> list[str]:
-        errors = _assignment(store, row) + _contact(store, row) + same_company(store, row, "Ticket")
+        errors = refused_pair(store, row, holds_for_ticket) + _queue(store, row)
+        errors += _contact(store, row) + same_company(store, row, "Ticket")
         if errors:
             return errors
         if not row.get("ticketNumber"):
@@ -36,13 +37,10 @@ class TicketRules(Rules):
         merged = {**row, **changes}
         errors = []
         if changed(row, changes, "assignedResourceID", "assignedResourceRoleID"):
-            errors += _assignment(store, merged)
-        # LIVE: another company is refused while contact or location are the old one's.
-        if changed(row, changes, "companyID", "contactID"):
-            foreign = _contact(store, merged)
-            errors += [*foreign, NOT_UPDATED] if foreign else []
-        if changed(row, changes, "companyID", "companyLocationID"):
-            errors += same_company(store, merged, "Ticket")
+            errors += refused_pair(store, merged, holds_for_ticket) or _beside_helpers(store, merged)
+        if changed(row, changes, "assignedResourceID", "queueID"):
+            errors += _queue(store, merged)
+        errors += _company(store, row, changes)
         if not errors and moved_to(row, COMPLETE, changes):
             _complete(store, changes, actor)
         if changed(row, changes, "status") and row.get("status") == COMPLETE:
@@ -50,21 +48,35 @@ class TicketRules(Rules):
         return errors
 
 
-def _assignment(store: Store, row: Row) -> list[str]:
-    """LIVE text: both or none. DOC (TicketsEntity.htm): the pair works in a queue, and is not secondary."""
-    resource, role = row.get("assignedResourceID"), row.get("assignedResourceRoleID")
-    if resource is None and role is None:
+def _beside_helpers(store: Store, row: Row) -> list[str]:
+    """DOC (TicketsEntity.htm): the primary resource is not a secondary one already."""
+    helpers = rows_with(store, "TicketSecondaryResources", "ticketID", row["id"])
+    is_helper = any(helper.get("resourceID") == row.get("assignedResourceID") for helper in helpers)
+    return [PRIMARY_TWICE.format(kind="Ticket")] if is_helper else []
+
+
+def _queue(store: Store, row: Row) -> list[str]:
+    """REPORT: in many tenants a ticket that nobody is assigned to is in a queue; switch `ticket_queue`."""
+    if store.switches.ticket_queue == "optional" or row.get("queueID") is not None:
         return []
-    if resource is None or role is None:
-        return [BOTH]
-    held = rows_with(store, "ResourceRoles", "resourceID", resource)
-    if not any(h.get("roleID") == role and h.get("queueID") is not None and not is_inactive(h) for h in held):
-        return [dangling("assignedResourceRoleID", "Role")]
-    if row.get("id") is not None:
-        helpers = rows_with(store, "TicketSecondaryResources", "ticketID", row["id"])
-        if any(helper.get("resourceID") == resource for helper in helpers):
-            return ["The primary resource of the Ticket cannot be a secondary resource."]
-    return []
+    return [missing("queueID")] if row.get("assignedResourceID") is None else []
+
+
+def _company(store: Store, row: Row, changes: Row) -> list[str]:
+    """LIVE: another company is refused while contact or location are the old one's.
+
+    They are cleared in a request before; whether the same one may do it is the switch `ticket_company`.
+    """
+    views = [{**row, **changes}]
+    if changed(row, changes, "companyID") and store.switches.ticket_company == "stored":
+        views.append({**row, "companyID": changes["companyID"]})
+    errors = []
+    if changed(row, changes, "companyID", "contactID"):
+        foreign = any(_contact(store, view) for view in views)
+        errors += [FOREIGN_CONTACT, NOT_UPDATED] if foreign else []
+    if changed(row, changes, "companyID", "companyLocationID"):
+        errors += next(filter(None, (same_company(store, view, "Ticket") for view in views)), [])
+    return errors
 
 
 def _contact(store: Store, row: Row) -> list[str]:
