@@ -226,18 +226,26 @@ def test_a_row_that_the_tenant_refuses_is_told_with_its_text(desk: Desk) -> None
     assert text in rejected["bulkops_reason"]
 
 
-def test_a_row_whose_fate_nobody_can_know_is_held(desk: Desk) -> None:
-    """Without `match` a create whose answer was lost cannot be looked up: it is held and named, exit 4."""
-    desk.customers(5, action="create")
+def test_a_lost_create_without_match_is_known_by_what_was_sent(desk: Desk) -> None:
+    """No key, no mark: it is recognised all the same, found or not, and nothing is held or made twice."""
+    desk.customers(6, action="create")
     job = (desk.folder / "customers.yaml").read_text().replace("    match: [companyNumber]\n", "")
     desk.write("customers.yaml", job)
-    desk.simulator.faults(fault("drop_after_commit", {"nth": [3]}))
+    desk.simulator.faults(fault("drop_after_commit", {"nth": [3]}), fault("drop", {"nth": [4]}))
     assert "match" in desk.run("plan", "customers.yaml").out
+    assert desk.apply("customers.plan")["counts"]["applied"] == 6
+    arrived(desk.simulator, 6)
+
+
+def test_a_row_whose_fate_nobody_can_know_is_held(desk: Desk) -> None:
+    """Its key appeared since the plan: it is not sent, and named with the record that has its key."""
+    desk.customers(3)
+    desk.plan("customers.yaml")
+    [made] = desk.simulator.load("Companies", {"companyNumber": "k-0002", "companyName": "Theirs"})
     status = desk.apply("customers.plan", code=4)
-    assert status["counts"]["held"] == 1 and status["counts"]["applied"] == 4
-    arrived(desk.simulator, 5)
+    assert status["counts"]["held"] == 1 and status["counts"]["applied"] == 2
     [held] = desk.results("customers.plan")["held"]
-    assert "match" in held["bulkops_reason"]
+    assert str(made) in held["bulkops_reason"] and "has its key by now" in held["bulkops_reason"]
 
 
 # --- limits ---
