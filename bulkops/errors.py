@@ -28,6 +28,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bulkops.wording import sentences
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -39,7 +41,7 @@ class Fault:
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{text}. {self.hint}" if self.hint else text
+        return sentences(text, self.hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

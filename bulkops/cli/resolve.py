@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bulkops.cli.app import ConfigOption, UsageError, app, config_of, err, out, run_async
-from bulkops.cli.show import PlanArgument
+from bulkops.cli.files import PlanArgument, open_plan
 
 if TYPE_CHECKING:
     from bulkops.change import Change
@@ -31,17 +31,16 @@ def resolve(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Settle a held row by hand: you have looked, and know what became of it.
+    """Settle a held row by hand, once you know what became of it.
 
     The record named with --created is compared with the row, where the tenant can be reached. Rows that were
     held only because they needed this one are pending again.
     """
     from bulkops.journal.hand import held_fate
-    from bulkops.plan import Plan
 
     if (created is None) is not not_created:
         raise UsageError("Say what became of it: --created ID, or --not-created")
-    plan = Plan.open(plan_path)
+    plan = open_plan(plan_path)
     change = held_fate(plan, row, created=created).change
     _tell(plan, run_async(partial(_resolve, plan, change, created, config_of(config))), created)
 

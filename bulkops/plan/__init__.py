@@ -5,7 +5,7 @@ the file alone is the whole truth is in `openmark`.
 """
 
 from bulkops.plan.seal import Header, StepInfo
-from bulkops.plan.view import Fate, Plan, PlanState, RowState, Status
+from bulkops.plan.view import Fate, Plan, PlanState, RowState, Status, StepStatus
 from bulkops.plan.writer import PlanWriter, check_overwrite
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "RowState",
     "Status",
     "StepInfo",
+    "StepStatus",
     "check_overwrite",
 ]

@@ -141,7 +141,7 @@ def change_to_json(change: Change) -> str:
         data["barrier"] = change.barrier
     if change.reason is not None:
         data["reason"] = change.reason
-    return dump(data)
+    return dump(data | ({"notes": change.notes} if change.notes else {}))
 
 
 def change_from_json(n: int, text: str) -> Change:
@@ -168,4 +168,5 @@ def change_from_json(n: int, text: str) -> Change:
         waits_for=tuple(data.get("waits_for", ())),
         barrier=data.get("barrier", 0),
         reason=data.get("reason"),
+        notes=tuple(data.get("notes", ())),
     )

@@ -21,7 +21,10 @@ _DOMAIN = "bulkops plan 1"  # what is hashed, so that the hash of anything else 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepInfo:
-    """One step as planned: `read` rows in its source, `dropped` by `distinct` or `where`, `rows` planned."""
+    """One step as planned: `read` rows in its source, `dropped` by `distinct` or `where`, `rows` planned.
+
+    `left_out`: how many of its columns are ignored without being named.
+    """
 
     name: str
     entity: str
@@ -32,6 +35,7 @@ class StepInfo:
     read: int
     dropped: int
     rows: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

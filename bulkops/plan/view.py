@@ -56,6 +56,15 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepStatus:
+    """Where the rows of one step stand."""
+
+    step: str
+    entity: str
+    counts: Mapping[str, int]  # as those of the plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Where a plan stands. Calls and time add up over all runs; a killed one counts as last noted."""
 
@@ -66,6 +75,7 @@ class Status:
     calls: Mapping[str, int]  # read, write
     elapsed_s: float
     waiting: str | None
+    steps: tuple[StepStatus, ...] = ()  # their counts add up to `counts`
 
 
 _Chunk: TypeAlias = tuple[int, int, str, str]  # first, last, letters of its actions, hash
@@ -133,6 +143,11 @@ class Plan:
     def counts(self) -> Mapping[str, int]:
         """How many creates, updates, deletes, unchanged and rejected, as planned."""
         return self.header.counts
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything is to be written."""
+        return any(self.counts.get(action.value) for action in Action if action.is_write)
 
     @property
     def actions(self) -> str:
@@ -250,7 +265,7 @@ class Plan:
         is_running = self.is_running()
         with storage.reading(self._file) as connection:
             connection.execute("BEGIN")  # one moment for all of it
-            counts = self._counted(connection)
+            counts, steps = self._counted(connection)
             runs, read, write, elapsed_s = connection.execute(_RUNS).fetchone()
             last = connection.execute(_LAST_RUN).fetchone()
             is_begun = _is_begun(connection)
@@ -263,29 +278,30 @@ class Plan:
             calls={"read": read, "write": write},
             elapsed_s=elapsed_s,
             waiting=_why_waiting(state, *last) if last else None,
+            steps=steps,
         )
 
-    def _counted(self, connection: sqlite3.Connection) -> dict[str, int]:
+    def _counted(self, connection: sqlite3.Connection) -> tuple[dict[str, int], tuple[StepStatus, ...]]:
         """What was planned, and the journal's last word on each row; added up step by step."""
-        actions, counts = self.actions, Counter[str]()
-        for name, first, last in self._steps():
+        actions, counts, steps = self.actions, Counter[str](), []
+        for name, entity, first, last in self._steps():
             own = _count(connection, actions, first, last)
             check_counts(own, last - first + 1, f"step {name} of {self.path}" if name else str(self.path))
+            own["pending"] += own.pop("tried", 0)
             counts.update(own)
-        counts["pending"] += counts.pop("tried", 0)
+            steps.append(StepStatus(step=name, entity=entity, counts=_by_state(own)))
         counts["of no row"] = connection.execute(_STRANGE, (self.total,)).fetchone()[0]
         check_counts(counts, self.total, str(self.path))
-        return {state.value: counts[state] for state in RowState}
+        return _by_state(counts), tuple(steps) if self.header.steps else ()
 
-    def _steps(self) -> Iterator[tuple[str, int, int]]:
-        """Name, first and last row of each step that has rows."""
+    def _steps(self) -> Iterator[tuple[str, str, int, int]]:
+        """Name, entity, first and last row of each step; the last one before the first where it has none."""
         if not self.header.steps:
-            yield "", 1, self.total
+            yield "", "", 1, self.total
         first = 1
         for step in self.header.steps:
-            if step.rows:
-                yield step.name, first, first + step.rows - 1
-                first += step.rows
+            yield step.name, step.entity, first, first + step.rows - 1
+            first += step.rows
 
     def progress(self) -> Mapping[str, int]:
         """How many rows are applied, unchanged, rejected, held and pending now; adds up to `total`."""
@@ -332,6 +348,10 @@ def _count(connection: sqlite3.Connection, actions: str, first: int, last: int) 
     counts = Counter({state.value: told[state] for state in _SETTLED})
     counts.update(unchanged=planned["n"], rejected=planned["r"], tried=tried, pending=untold)
     return counts
+
+
+def _by_state(counts: Mapping[str, int]) -> dict[str, int]:
+    return {state.value: counts.get(state, 0) for state in RowState}
 
 
 def _row(line: int | None, cells: str) -> Row:

@@ -17,7 +17,7 @@ from bulkops.change import Action, Change
 from bulkops.errors import JournalError, PlanError
 from bulkops.journal import Entry, Journal, Kind
 from bulkops.plan import Header, Plan, PlanState, PlanWriter
-from bulkops.plan.storage import is_leased
+from bulkops.plan.storage import Lease, is_leased
 from bulkops.record import Row
 
 COUNT = 300
@@ -278,6 +278,18 @@ async def test_what_the_plan_settled_is_settled(tmp_path: Path, state: Path) -> 
     assert Plan.open(tmp_path / "mixed.plan").state() == PlanState.FINISHED
 
 
+async def test_what_is_pending_again_is_a_barrier_again(path: Path, state: Path) -> None:
+    """A row that was settled and is not any more holds back what waits for all rows up to there."""
+    journal = Journal.open(path, state_dir=state)
+    journal.note(applied(1), applied(2), applied(3))
+    assert journal.settled_through() == 3
+    journal.note(Entry(n=2, kind=Kind.WITHDRAWN))
+    assert journal.settled_through() == 1
+    journal.note(applied(2))
+    assert journal.settled_through() == 3
+    await close(journal)
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -330,6 +342,19 @@ async def test_a_second_apply_is_refused_and_told_who(
         Journal.open(path, state_dir=state)
     await close(journal)
     await close(Journal.open(path, state_dir=state))
+
+
+def test_a_second_apply_is_refused_also_where_nobody_can_tell_whose_the_first_is(
+    path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease alone decides, whatever the file says."""
+    monkeypatch.setattr("bulkops.journal.journal.LEASE_WAIT_S", 0.05)
+    lease = Lease(path)
+    assert lease.take()
+    path.write_bytes(b"no plan at all")
+    with pytest.raises(PlanError, match=r"is being applied by another process\. Wait until"):
+        Journal.open(path, state_dir=state)
+    lease.release()
 
 
 async def test_a_plan_is_read_while_it_is_applied(path: Path, state: Path) -> None:
@@ -431,6 +456,17 @@ async def test_a_failure_is_told_to_all_and_for_good(broken: Journal) -> None:
         broken.note(applied(1))
     with pytest.raises(JournalError, match="nothing more is sent"):
         await close(broken)
+
+
+async def test_a_bug_is_told_to_whoever_waits(path: Path, state: Path) -> None:
+    """Nobody waits for ever, and nothing more is sent, also where the writing thread itself is at fault."""
+    journal = Journal.open(path, state_dir=state)
+    with pytest.raises(JournalError, match=r"a bug of bulkops \(OverflowError"):
+        await journal.intent(1, floors={1: 2**70})
+    with pytest.raises(JournalError, match="a bug of bulkops"):
+        await close(journal)
+    assert not is_leased(path)
+    assert stored(path) == []
 
 
 async def test_an_outcome_that_could_not_be_written_is_not_kept_quiet(broken: Journal) -> None:

@@ -281,23 +281,43 @@ async def test_a_reader_in_the_way_of_the_beginning_is_named(
     assert log_size(path) is None
 
 
-def test_a_kill_while_the_file_changes_its_mode_is_rolled_back(path: Path, tmp_path: Path) -> None:
-    """A half-written page with its rollback journal beside it: opening the plan finishes it, `status` too."""
+def half_written(path: Path, folder: Path) -> Path:
+    """The plan as a kill leaves it in the middle of a change of mode: its rollback journal beside it."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA cache_size = 1")
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("UPDATE changes SET change = 'half written'")
     connection.execute("UPDATE rows SET cells = 'half written'")
-    (tmp_path / "b").mkdir()
-    killed = tmp_path / "b" / "x.plan"
+    folder.mkdir()
+    killed = folder / "x.plan"
     shutil.copy(path, killed)
     shutil.copy(f"{path}-journal", f"{killed}-journal")
     connection.execute("ROLLBACK")
     connection.close()
     assert killed.read_bytes() != path.read_bytes()
+    return killed
+
+
+def test_a_kill_while_the_file_changes_its_mode_is_rolled_back(path: Path, tmp_path: Path) -> None:
+    """A half-written page with its rollback journal beside it: opening the plan finishes it, `status` too."""
+    killed = half_written(path, tmp_path / "b")
     plan = Plan.open(killed)
     plan.verify()
     assert (plan.total, names(killed.parent)) == (COUNT, ["x.plan"])
+
+
+async def test_a_power_cut_may_leave_both_a_log_and_a_rollback_journal(
+    path: Path, state: Path, tmp_path: Path
+) -> None:
+    """The journal's name was to go and the log's has come, and only the latter reached the disk: the journal
+    is rolled back, and the log is left for the next apply."""
+    killed = half_written(path, tmp_path / "b")
+    log_of(killed).write_bytes(b"\x37\x7f\x06\x82" + bytes(28))
+    Plan.open(killed).verify()
+    assert log_size(killed) == 32
+    assert not killed.with_name("x.plan-journal").exists()
+    await close(Journal.open(killed, state_dir=state))
+    assert names(killed.parent) == ["x.plan", "x.plan.lock"]
 
 
 async def test_a_failed_beginning_leaves_the_plan_as_it_was(path: Path, state: Path) -> None:

@@ -147,6 +147,15 @@ def test_a_register_that_cannot_be_read_or_written_is_named(path: Path, state: P
         Journal.open(path, state_dir=state)
 
 
+def test_a_register_that_cannot_be_replaced_is_named(path: Path, state: Path) -> None:
+    """What was to be written is not left behind."""
+    with Register(state, clock=lambda: 0.0).page("a") as page:
+        (state / "plans.json").mkdir()
+        with pytest.raises(PlanError, match="Set BULKOPS_STATE_DIR"):
+            page.begin(path, "a run")
+    assert sorted(item.name for item in state.iterdir()) == ["plans.json", "plans.json.lock"]
+
+
 def test_a_register_that_is_held_for_long_is_named(
     path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
