@@ -43,6 +43,10 @@ class Row:
     cells: tuple[str, ...]
     line: int | None = None
     fault: str = ""  # a sentence where the source could not be read as written: `mapping` rejects the row
+    found: Mapping[str, Scalar] | None = None  # the very record, where rows are the records they would change
+    needs: FromStep | None = None  # the row of a step above without which this one is not written
+    reason: str = field(default="", compare=False)
+    """Why an earlier run did not apply it, where it comes back in a result file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

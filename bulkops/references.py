@@ -391,7 +391,7 @@ def _answer(entity: Entity, lookup: Lookup, found: Sequence[RecordData]) -> Answ
 
 
 def _found(entity: Entity, record: RecordData) -> Found:
-    name = _name(entity, record)
+    name = name_of(entity, record)
     shown = f"{entity.name} {record_id(record)} ({name})" if name else f"{entity.name} {record_id(record)}"
     home = next((record.get(field) for field in home_fields(entity)), None)
     inactive = f"{shown} is inactive; set `inactive: allow` to use it all the same"
@@ -425,14 +425,14 @@ def candidates(entity: Entity, records: Sequence[RecordData], *, shown: int = 5)
     """`12 (Acme), 15 (ACME, inactive) and 3 more`: the records between which nobody guesses."""
     texts = []
     for record in records[:shown]:
-        about = [_name(entity, record), "" if is_active(entity, record) else "inactive"]
+        about = [name_of(entity, record), "" if is_active(entity, record) else "inactive"]
         said = ", ".join(text for text in about if text)
         texts.append(f"{record_id(record)} ({said})" if said else f"{record_id(record)}")
     rest = f" and {len(records) - shown} more" if len(records) > shown else ""
     return ", ".join(texts) + rest
 
 
-def _name(entity: Entity, record: RecordData) -> str:
+def name_of(entity: Entity, record: RecordData) -> str:
     """By what people know the record, as far as it was read."""
     names = name_fields(entity)
     return " ".join(str(record[n]) for n in names if record.get(n) not in (None, ""))[:60]

@@ -13,7 +13,7 @@ from bulkops.job.model import FieldSpec, Job, Step, StepAction
 from bulkops.job.yamlfile import position
 from bulkops.marker import unfit
 from bulkops.schema import Entity
-from bulkops.wording import TENANT_COUNTS, field_hint, listed, shown
+from bulkops.wording import TENANT_COUNTS, describe_command, field_hint, listed, shown
 
 FindEntity: TypeAlias = Callable[[str], Entity | None]
 Suggest: TypeAlias = Callable[[str], list[str]]
@@ -35,7 +35,7 @@ def _check_step(step: Step, find_entity: FindEntity, suggest: Suggest) -> Iterat
     if entity is None and "entity" in step.broken:
         return
     if entity is None:
-        yield _unknown_entity(step.where("entity"), step.entity, suggest)
+        yield unknown_entity(step.where("entity"), step.entity, suggest)
         return
     yield from _check_action(step, entity)
     yield from _check_match(step, entity)
@@ -60,7 +60,8 @@ def _lookups(step: Step, entity: Entity) -> Iterator[tuple[str, FieldSpec, str]]
         yield "impersonate", step.impersonate, step.impersonate.entity or "Resources"
 
 
-def _unknown_entity(where: str, name: str, suggest: Suggest) -> Fault:
+def unknown_entity(where: str, name: str, suggest: Suggest) -> Fault:
+    """The fault of a name that no entity has, with those that may have been meant."""
     near = suggest(name)
     hint = f"Did you mean {listed(near)}?" if near else "`bulkops describe` lists them."
     return Fault(where=where, message=f"{shown(name)} is no entity", hint=hint)
@@ -91,7 +92,7 @@ def _check_match(step: Step, entity: Entity) -> Iterator[Fault]:
     for name in step.match:
         if name.casefold() in mapped and entity.find(name) is None:
             continue  # of a mapped field that does not exist the mapping tells
-        yield from _check_comparable(name, entity, step.where("match"), "match")
+        yield from check_comparable(name, entity, step.where("match"), "match")
 
 
 def _check_marker(step: Step, entity: Entity) -> Iterator[Fault]:
@@ -103,7 +104,7 @@ def _check_marker(step: Step, entity: Entity) -> Iterator[Fault]:
         message = f"{entity.name} cannot be queried, so no mark can be looked for"
         yield Fault(where=where, message=message, hint="Leave `marker` out.")
         return
-    yield from _check_comparable(step.marker, entity, where, "marker")
+    yield from check_comparable(step.marker, entity, where, "marker")
     if field is not None and (why := unfit(field)):
         message = f"{entity.name}.{field.name} {why}, so `marker` cannot name it"
         yield Fault(where=where, message=message, hint="Name a text field that is free.")
@@ -119,17 +120,17 @@ def _check_lookup(
         return
     target = find_entity(wanted)
     if target is None:
-        yield _unknown_entity(spec.where, wanted, suggest)
+        yield unknown_entity(spec.where, wanted, suggest)
     elif not target.is_queryable:
         yield Fault(
             where=spec.where, message=f"{target.name} cannot be queried, so no record can be looked up"
         )
     else:
         for item in spec.lookup:
-            yield from _check_comparable(item, target, spec.where, "lookup")
+            yield from check_comparable(item, target, spec.where, "lookup")
 
 
-def _check_comparable(name: str, entity: Entity, where: str, key: str) -> Iterator[Fault]:
+def check_comparable(name: str, entity: Entity, where: str, key: str) -> Iterator[Fault]:
     """A field by which records are found must exist and be queryable."""
     field = entity.find(name)
     if field is None:
@@ -145,6 +146,6 @@ def _check_comparable(name: str, entity: Entity, where: str, key: str) -> Iterat
     elif not field.is_queryable:
         message = f"{entity.name}.{field.name} cannot be queried, so `{key}` cannot name it"
         shipped = entity.shipped and entity.shipped.find(name)
-        usual = f"`bulkops describe {entity.name}` shows what can be."
+        usual = f"{describe_command(entity)} shows what can be."
         hint = TENANT_COUNTS if shipped and shipped.is_queryable else usual
         yield Fault(where=where, message=message, hint=hint)

@@ -9,27 +9,20 @@ from pathlib import Path
 
 from bulkops.job.fields import read_field
 from bulkops.job.model import (
-    Assignee,
-    CloseProjects,
-    DivideBy,
+    REST,
     FieldSpec,
     Job,
-    Method,
-    Note,
-    OpenTasks,
-    Reassign,
-    Recipe,
     Source,
     Step,
     StepAction,
 )
-from bulkops.job.sources import NO_FILE, read_conditions, read_file_source, read_source
+from bulkops.job.recipes import RECIPES, read_recipe
+from bulkops.job.sources import NO_FILE, read_source
 from bulkops.job.yamlfile import Entry, Faults, Node, Text, position
-from bulkops.job.yamlform import Form, read_text
+from bulkops.job.yamlform import Form
 from bulkops.safety import DEFAULTS, Limit
 from bulkops.wording import did_you_mean, listed, shown
 
-_RECIPES = ("reassign", "close_projects")
 _LIMITED = ("create", "update", "delete")
 _NAME = re.compile(r"\w(?:[\w .()-]{0,78}[\w)])?")  # it becomes part of file names
 _MOST_ROWS = 10**9
@@ -49,10 +42,10 @@ def read_job(root: Node, path: Path, faults: Faults) -> Job:
             missing=missing if form.has("missing") else ("",),
             steps=_steps(form, path, before),
             limits=_limits(form),
-            recipe=_recipe(form, path.parent),
+            recipe=read_recipe(form, path.parent),
             lines={key: entry.key.place.line for key, entry in form.entries.items()},
         )
-        kinds = form.given("steps", *_RECIPES)
+        kinds = form.given("steps", *RECIPES)
         for key in kinds[1:]:
             hint = "A job has steps, or one recipe; write a second job."
             form.fault(key, f"`{kinds[0]}` and `{key}` exclude each other", hint)
@@ -81,7 +74,7 @@ def _check_version(form: Form) -> None:
 
 def _is_plain(form: Form) -> bool:
     """Whether the job has to have steps."""
-    return not form.given(*_RECIPES)
+    return not form.given(*RECIPES)
 
 
 def _name(form: Form, key: str) -> str:
@@ -106,7 +99,7 @@ def _step(node: Node, path: Path, faults: Faults) -> Step:
             match=form.texts("match"),
             fields=_fields(form, "fields"),
             udf=_fields(form, "udf"),
-            ignore=form.texts("ignore", may_be_empty=True),
+            ignore=_ignore(form),
             impersonate=_impersonate(form),
             marker=form.optional_text("marker"),
             undo=_fields(form, "undo"),
@@ -115,6 +108,14 @@ def _step(node: Node, path: Path, faults: Faults) -> Step:
             lines={key: entry.key.place.line for key, entry in form.entries.items()},
         )
     return replace(step, broken=frozenset(form.broken))
+
+
+def _ignore(form: Form) -> tuple[str, ...]:
+    """Columns by name, and `*` for all that nothing uses, which may stand alone."""
+    node = form.node("ignore")
+    if isinstance(node, Text) and node.text == REST:
+        return (REST,)
+    return form.texts("ignore", may_be_empty=True)
 
 
 def _source(node: Node, path: Path, faults: Faults) -> Source:
@@ -179,65 +180,3 @@ def _limit(node: Node, default: Limit, faults: Faults) -> Limit:
         if form.is_table and not form.given("percent", "count") and limit.percent is limit.count is None:
             faults.add(form.place, "a limit needs `percent` or `count`")
     return limit
-
-
-def _recipe(form: Form, folder: Path) -> Recipe | None:
-    faults = form.faults
-    reassign = form.read("reassign", lambda node: _reassign(node, faults), None)
-    close = form.read("close_projects", lambda node: _close_projects(node, folder, faults), None)
-    return reassign or close
-
-
-def _reassign(node: Node, faults: Faults) -> Reassign:
-    with Form(node, "`reassign`", faults) as form:
-        divide = form.node("divide")
-        return Reassign(
-            from_=form.text("from"),
-            to=tuple(_assignee(item, faults) for item in form.rows("to", required=True)),
-            divide=Method.ROUND_ROBIN if divide is None else _divide(divide, form),
-            entities=form.texts("entities", required=True),
-            where=read_conditions(form, "where"),
-        )
-
-
-def _assignee(node: Node, faults: Faults) -> Assignee:
-    with Form(node, "an entry of `to`", faults) as form:
-        return Assignee(resource=form.text("resource"), role=form.optional_text("role"))
-
-
-def _divide(node: Node, form: Form) -> Method | DivideBy:
-    if isinstance(node, Text):
-        return form.choice("divide", Method) or Method.ROUND_ROBIN
-    with Form(node, "`divide`", form.faults) as inner:
-        pairs = inner.pairs("map", required=True)
-        texts = {entry.key.text: read_text(entry.value, "`map`", form.faults) for entry in pairs}
-        return DivideBy(by=inner.text("by"), map=texts)
-
-
-def _close_projects(node: Node, folder: Path, faults: Faults) -> CloseProjects:
-    with Form(node, "`close_projects`", faults) as form:
-        recipe = CloseProjects(
-            where=read_conditions(form, "where"),
-            source=form.read("source", lambda item: read_file_source(item, folder, faults), None),
-            match=form.texts("match"),
-            status=form.text("status"),
-            open_tasks=form.choice("open_tasks", OpenTasks, required=True) or OpenTasks.REFUSE,
-            note=form.read("note", lambda item: _note(item, faults), None),
-        )
-        _check_which_projects(form)
-    return recipe
-
-
-def _check_which_projects(form: Form) -> None:
-    given = form.given("where", "source")
-    if not given and form.is_table:
-        form.faults.add(form.place, "`close_projects` needs `where` or `source`, to say which projects")
-    elif len(given) == 2:
-        form.fault("source", "`where` and `source` exclude each other")
-    elif form.has("source") != form.has("match"):
-        form.fault("match", "`source` and `match` belong together")
-
-
-def _note(node: Node, faults: Faults) -> Note:
-    with Form(node, "`note`", faults) as form:
-        return Note(title=form.text("title"), description=form.text("description"))

@@ -15,6 +15,9 @@ from bulkops.wording import did_you_mean, listed, shown
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from bulkops.job.recipes import Recipe
+    from bulkops.sources.base import Source as Rows
+
 
 class StepAction(StrEnum):
     """What a step does with its rows; an upsert becomes a create or an update, row by row."""
@@ -146,7 +149,16 @@ class FrameSource:
     distinct: Distinct | None = None
 
 
-Source: TypeAlias = FileSource | QuerySource | FrameSource
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeSource:
+    """Rows that a recipe makes of the tenant's records: there are none before it has read those."""
+
+    rows: Rows = field(repr=False, compare=False)
+    needs: frozenset[str] = frozenset()  # steps above some of whose rows its own need (`Row.needs`)
+    distinct: None = None
+
+
+Source: TypeAlias = FileSource | QuerySource | FrameSource | MadeSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +200,10 @@ class FieldSpec:
         return self.columns if self.column is None else (self.column,)
 
 
+REST = "*"
+"""In `ignore`: every column that nothing else uses."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One entity, one action, one source, one mapping."""
@@ -224,67 +240,10 @@ class Step:
         by = self.source.distinct.by if self.source.distinct else ()
         return frozenset(name for spec in specs for name in spec.source_columns if name) | set(by)
 
-    def unread(self) -> frozenset[str]:
-        """The columns that are ignored and that nothing else names: what they hold is nobody's matter."""
-        return frozenset(self.ignore) - self.named()
-
-
-class Method(StrEnum):
-    ROUND_ROBIN = "round_robin"
-    LEAST_LOADED = "least_loaded"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DivideBy:
-    """Work goes to whom `map` names for the value of field `by`."""
-
-    by: str
-    map: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignee:
-    resource: str  # e-mail, user name, "Last, First" or id
-    role: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reassign:
-    """Recipe: the work of one resource goes to others."""
-
-    from_: str
-    to: tuple[Assignee, ...]
-    divide: Method | DivideBy
-    entities: tuple[str, ...]
-    where: tuple[Condition, ...] = ()
-
-
-class OpenTasks(StrEnum):
-    """What happens to a project that still has open tasks."""
-
-    COMPLETE = "complete"  # the target completes them by itself
-    REFUSE = "refuse"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    title: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloseProjects:
-    """Recipe: projects, by query or by file, get their last status."""
-
-    where: tuple[Condition, ...] = ()
-    source: FileSource | None = None
-    match: tuple[str, ...] = ()
-    status: str
-    open_tasks: OpenTasks
-    note: Note | None = None
-
-
-Recipe: TypeAlias = Reassign | CloseProjects
+    @property
+    def ignores_rest(self) -> bool:
+        """Whether no column has to be named: what nothing uses is ignored."""
+        return REST in self.ignore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -315,6 +315,8 @@ _THE_END = re.compile(r"<(?:stream|document) end>|'\\x00'")
 _EXPLANATIONS = (
     (r"character '\\t'", "a tab cannot indent YAML", "Use spaces."),
     (r"found character '(.)' that", "a value cannot begin with {0}", "Put the value in quotes."),
+    (r"expected alphabetic or numeric character", "a value cannot begin with a bare * or &",
+     'Put it in quotes: "*".'),
     (r"mapping values are not allowed", "a second `: ` makes no sense here",
      "Put a text that holds `: ` in quotes, or look whether the indentation fits the line above."),
     (r"unexpected end of stream", "a quote is opened here and never closed", "Close it."),

@@ -18,6 +18,28 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 
+_PLACES = {
+    "a source": (
+        ("file", "query", "where", "encoding", "delimiter", "quote", "header_row", "columns", "sheet",
+         "distinct"),
+        "It belongs into the step's `source`.",
+    ),
+    "a field": (
+        ("labels", "default", "date", "timezone", "number", "lookup", "empty", "inactive"),
+        "It belongs to a single field, as in `startDateTime: {{column: Start, {}: …}}`.",
+    ),
+    "a step": (
+        ("entity", "action", "source", "match", "fields", "udf", "ignore", "impersonate", "marker", "undo"),
+        "It belongs into a step, beside `entity`.",
+    ),
+    "a job": (
+        ("version", "tenant", "reason", "missing", "limits", "steps"),
+        "It belongs to the job as a whole, beside `steps`.",
+    ),
+}  # fmt: skip
+"""Keys that are known, but somewhere else, and what to say of them there."""
+
+
 def read_text(node: Node, what: str, faults: Faults, *, may_be_empty: bool = False) -> str:
     """The text of a scalar to the letter. A fault where there is none."""
     if not isinstance(node, Text):
@@ -80,15 +102,22 @@ class Form:
         self._blame()
         meant = set()  # a required key that is merely misspelt is one fault, not two
         for name in self.unknown():
-            near = nearest(name, self._asked)
+            hint = self._elsewhere(name)
+            near = "" if hint else nearest(name, self._asked)
             meant.add(near)
             self.broken.add(near)
-            hint = f"Did you mean `{near}`?" if near else f"It takes {listed(list(self._asked))}."
+            hint = hint or (f"Did you mean `{near}`?" if near else f"It takes {listed(list(self._asked))}.")
             self.fault(name, f"{self.what} has no key {shown(name)}", hint)
         for key in self._missing:
             if key not in meant:
                 self.faults.add(self.place, f"{self.what} needs `{key}`")
         self.broken.update(self._missing)
+
+    def _elsewhere(self, name: str) -> str:
+        """Where a key belongs that is known in another table; nothing where it is not."""
+        if self.what not in _PLACES:
+            return ""
+        return next((hint.format(name) for keys, hint in _PLACES.values() if name in keys), "")
 
     def _blame(self) -> None:
         """What was noted since a key was asked for is wrong with that key."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bulkops.errors import Fault, JobError
-from bulkops.job.model import Empty, FieldSpec, Step, StepAction
+from bulkops.job.model import REST, Empty, FieldSpec, Step, StepAction
 from bulkops.mapping.fieldmap import NOTHING, About, Columns, Nothing, field_map
 from bulkops.mapping.mapper import Filled, Mapper
 from bulkops.record import IMPERSONATE, RowError, Value
@@ -21,6 +21,7 @@ from bulkops.wording import TENANT_COUNTS, field_hint, listed
 
 __all__ = ["Mapper", "check_columns", "compile_mapping", "read_mapping"]
 
+MANY = 10  # columns that nobody wants to name one by one
 _PLAIN = re.compile(r"\w[\w .()/%+*;=<>|&$€@'°-]*").fullmatch  # needs no quotes in a YAML list
 
 
@@ -288,7 +289,9 @@ class _Compiler:
 
     def _check_columns(self) -> None:
         unused = self.columns.unused(self.step.ignore)
-        if not unused or not self.sees_all or self._is_broken("fields", "udf", "ignore"):
+        if self.step.ignores_rest or not unused or not self.sees_all:
+            return
+        if self._is_broken("fields", "udf", "ignore"):
             return
         where, source, names = self.step.where("ignore"), self.columns.source, list(map(_as_yaml, unused))
         if len(names) == 1:
@@ -296,7 +299,8 @@ class _Compiler:
             self.fault(where, message, "Map it, or add it to `ignore`")
         else:
             message = f"{len(names)} columns of {source} are neither used nor ignored"
-            self.fault(where, message, f"Map them, or add them to `ignore`: [{', '.join(names)}]")
+            rest = f' (`ignore: "{REST}"` is for all that nothing uses)' if len(names) > MANY else ""
+            self.fault(where, message, f"Map them{rest}, or add them to `ignore`: [{', '.join(names)}]")
 
 
 def _as_yaml(name: str) -> str:

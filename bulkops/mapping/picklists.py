@@ -20,7 +20,7 @@ _SHOWN = 10
 
 
 class InactiveError(ValueError):
-    """What is meant is known, and no longer in use: `value` is it."""
+    """What is meant is known, and not in use: `value` is it. Where a record holds it already, it may stay."""
 
     def __init__(self, message: str, value: Scalar) -> None:
         super().__init__(message)
@@ -92,9 +92,12 @@ class Picklist:
             if len({value.value for value in inside}) > 1:
                 raise ValueError(message)
             raise InactiveError(message, self._typed(inside[0]))
-        if self._is_live and self._values:
-            raise ValueError(self._unknown(text, parent, named))
-        return self._unlisted(text)
+        if not (self._is_live and self._values):
+            return self._unlisted(text)
+        message = self._unknown(text, parent, named)
+        if named or (self._field.type.is_whole and not _NUMBER(text)):
+            raise ValueError(message)
+        raise InactiveError(message, self._unlisted(text))  # taken off the list since it was chosen, maybe
 
     def _named(self, text: str) -> list[PicklistValue]:
         """The values of that label, text or number: case as written first, then ignored."""

@@ -1,12 +1,12 @@
 """What earlier steps of a plan will have made of records that exist: a later step is planned from that.
 
-Only for entities that more than one step writes; for all others nothing is remembered.
+Only for entities that more than one step writes or looks at; for all others nothing is remembered.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,9 +19,12 @@ from bulkops.targets.base import RecordData
 class Aftermath:
     """Fields of records as earlier steps leave them. Memory stays flat."""
 
-    def __init__(self, entities: Iterable[str]) -> None:
-        """`entities`: of each step, in any order."""
-        self._shared = {entity for entity, steps in Counter(entities).items() if steps > 1}
+    def __init__(self, entities: Iterable[str], *, also: Collection[str] = ()) -> None:
+        """`entities`: of each step, in any order; `also`: those at whose records later steps look."""
+        counted = Counter(entities)
+        self._shared = {entity for entity, steps in counted.items() if steps > 1}
+        if counted.total() > 1:
+            self._shared |= counted.keys() & set(also)
         self._file = open_scratch(
             "CREATE TABLE left (entity TEXT, id INTEGER, n INTEGER, is_gone INTEGER, fields TEXT,"
             " PRIMARY KEY (entity, id)) WITHOUT ROWID"

@@ -23,16 +23,23 @@ from bulkops.plan import Plan, PlanWriter
 from bulkops.plan.seal import Header, StepInfo
 from bulkops.plan.shapes import facts_of, merged
 from bulkops.planner.aftermath import Aftermath
+from bulkops.planner.again import Again
+from bulkops.planner.judging import Judging
 from bulkops.planner.links import Links
 from bulkops.planner.notices import Notices
 from bulkops.planner.precheck import ReadyStep, examine, utc_warnings
+from bulkops.planner.queries import Queries
+from bulkops.planner.recipe import RecipeRows
 from bulkops.planner.rowcheck import refusal
 from bulkops.planner.seen import SeenKeys
 from bulkops.planner.stepplan import Reads, StepPlanner
 from bulkops.planner.totals import Totals
+from bulkops.planner.verdicts import Verdicts
+from bulkops.recipes.base import Known
 from bulkops.record import Row, Scalar
 from bulkops.reverse import Lasting
 from bulkops.safety import LabelKind, Measured, label_kind, refusals
+from bulkops.targets.autotask.rules import ENTITIES
 from bulkops.targets.base import Target
 
 Progress = Callable[[str, int], None]
@@ -57,15 +64,20 @@ async def build_plan(
     reads_before = target.calls.read
     database = await target.identity()
     examined = await examine(job, target)
-    if examined.faults:
-        raise await refusal(examined, target, progress=progress)
     reads = Reads(target)
+    queries = Queries(examined.steps, reads)
+    recipe = RecipeRows(examined, reads)
+    lost = [*await queries.resolve(), *await recipe.resolve()]
+    if examined.faults or lost:
+        raise await refusal(examined, target, also=lost, progress=progress)
     entities = [step.entity.name for step in examined.steps]
     with (
         PlanWriter(path) as writer,
         Links(examined.steps) as links,
         SeenKeys() as created,
-        Aftermath(entities) as aftermath,
+        Aftermath(entities, also=ENTITIES) as aftermath,
+        queries,
+        recipe,
     ):
         plan_id = secrets.token_hex(16)
         planning = _Planning(
@@ -75,11 +87,16 @@ async def build_plan(
             links,
             created=created,
             aftermath=aftermath,
+            recipe=recipe,
             nonce=plan_id[: marker.NONCE],
             progress=progress,
         )
+        if lost := await recipe.read(progress):
+            raise await refusal(examined, target, also=lost, progress=progress)
+        planning.know(recipe.known())
         try:
             for step in examined.steps:
+                await queries.fetch(step, progress)
                 await planning.plan_step(step)
         except SourceError as error:  # a file that fails on the way: others may, too
             told = await refusal(examined, target, progress=progress)
@@ -101,14 +118,15 @@ async def build_plan(
             plan_id=plan_id,
             calls_write=planning.totals.writes,
             estimate_s=planning.totals.estimates(target, reads.latency_s),
-            warnings=(*planning.warnings, *refusals(measured, {})),
+            warnings=tuple(dict.fromkeys((*recipe.warnings(), *planning.warnings, *refusals(measured, {})))),
             limits=measured.to_json(),
             entities=planning.shapes,
             extra={
                 "dialects": planning.dialects,
-                "labels": planning.labels,
+                "labels": recipe.labelled(planning.labels),
                 "undo": planning.aside,
-                "lasting": planning.lasting,
+                "lasting": [*planning.lasting, *recipe.lasting()],
+                **recipe.extra(),
             },
         )
         writer.seal(header)
@@ -127,6 +145,7 @@ class _Planning:
         *,
         created: SeenKeys,
         aftermath: Aftermath,
+        recipe: RecipeRows,
         nonce: str,
         progress: Progress | None,
     ) -> None:
@@ -143,16 +162,24 @@ class _Planning:
         self._links = links
         self._created = created  # keys of records that the plan creates, over all steps
         self._aftermath = aftermath
+        self._recipe = recipe
+        self._judging = Judging(reads.target, aftermath)
         self._writer = writer
         self._progress = progress
         self._nonce = nonce
         self._n = 0
+
+    def know(self, known: Sequence[Known]) -> None:
+        """What the recipe has read, nobody reads again."""
+        for one in known:
+            self._judging.know((one.entity, one.field), one.ids, one.records)
 
     async def plan_step(self, ready: ReadyStep) -> None:
         """Every row of one step gets its change. Raises SourceError where the file fails on the way."""
         first, told = self._n, 0
         labels = [kind for name in self._job.limits if (kind := label_kind(name, ready.entity))]
         notices = Notices(ready.step.name, ready.entity)
+        again = Again(ready.step.name)
         lasting = Lasting(ready.entity, has_aside=bool(ready.aside))
         with SeenKeys() as seen:
             planner = StepPlanner(
@@ -162,6 +189,7 @@ class _Planning:
                 seen=seen,
                 created=self._created,
                 aftermath=self._aftermath,
+                verdicts=Verdicts(ready, self._judging, notices),
                 before=first,
                 nonce=self._nonce,
             )
@@ -169,19 +197,22 @@ class _Planning:
                 for row, change in batch:
                     self._add(row, change, labels)
                     notices.add(change)
+                    again.add(row, change)
                     lasting.add(change)
                 if self._progress and planner.taken != told:
                     told = planner.taken
                     self._progress(ready.step.name, told)
         self._note_step(ready, self._n - first)
         self.lasting += lasting.told()
-        self.warnings.extend((*utc_warnings(ready), *notices.told()))
+        told_of_rows = (*notices.told(), *again.told(), *self._judging.take_warnings())
+        self.warnings.extend((*utc_warnings(ready), *told_of_rows))
 
     def _add(self, row: Row, change: Change, labels: Sequence[LabelKind]) -> None:
         self._writer.add(row, change)
         self._n = change.n
         self.totals.add(change, labels)
         self._aftermath.note(change)
+        self._recipe.note(row, change)
 
     def _note_step(self, ready: ReadyStep, rows: int) -> None:
         step, source = ready.step, ready.source
@@ -201,11 +232,12 @@ class _Planning:
                 entity=ready.entity.name,
                 action=step.action.value,
                 match=ready.match,
-                file=source.display,
+                file=ready.query.said if ready.query else source.display,
                 columns=source.columns,
                 read=rows + source.dropped,
                 dropped=source.dropped,
                 rows=rows,
+                left_out=ready.left_out,
             )
         )
 

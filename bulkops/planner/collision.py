@@ -176,6 +176,12 @@ def rejected(row: Change, reason: str) -> Change:
     return replace(row, action=Action.REJECTED, reason=reason)
 
 
+def unsent(change: Change, reason: str) -> Change:
+    """A change that was decided, as rejected after all: nothing of it is left but where it comes from."""
+    row = replace(change, fields={}, parent=None, impersonate=None, marker="", waits_for=(), barrier=0)
+    return rejected(replace(row, notes=()), reason)
+
+
 def reasons(errors: Sequence[RowError]) -> str:
     """All that is wrong with a row, in one sentence."""
     return "; ".join(str(error) for error in errors)

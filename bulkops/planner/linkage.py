@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bulkops.errors import Fault
-from bulkops.job.model import FieldSpec, Step, StepAction
+from bulkops.job.model import FieldSpec, MadeSource, Step, StepAction
 from bulkops.mapping.templates import Template
 from bulkops.schema import Entity
 from bulkops.wording import counted, listed, shown
@@ -44,8 +44,10 @@ def _columns(spec: FieldSpec, columns: Sequence[str]) -> Sequence[str]:
 
 
 def needed_steps(steps: Sequence[Step]) -> set[str]:
-    """The names of the steps that a `from` names."""
-    return {spec.from_ for step in steps for spec in step.specs().values() if spec.from_}
+    """The names of the steps that a `from` names, or whose rows those of a recipe need."""
+    named = {spec.from_ for step in steps for spec in step.specs().values() if spec.from_}
+    made = [step.source for step in steps if isinstance(step.source, MadeSource)]
+    return named.union(*(source.needs for source in made))
 
 
 def link_faults(steps: Sequence[Linkable]) -> Iterator[Fault]:

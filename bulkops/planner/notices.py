@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from bulkops.change import Action, Change
 from bulkops.schema import Entity
+from bulkops.targets.autotask.rules import Finding, Kind
 from bulkops.wording import counted
+
+SHOWN = 3  # rows that are named of those that share a sentence
+
+
+@dataclass(slots=True)
+class _Said:
+    """A sentence that rows share: how many they are, what adds up over them, and what it means for some."""
+
+    rows: int = 0
+    amounts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    details: list[str] = field(default_factory=list)
+
+    def add(self, change: Change, finding: Finding) -> None:
+        self.rows += 1
+        for name, value in finding.amounts.items():
+            self.amounts[name] += value
+        if finding.detail and len(self.details) < SHOWN:
+            self.details.append(f"{_place(change)}: {finding.detail}")
+
+    def text(self, action: Action, kind: Kind, text: str) -> str:
+        may_fall = " may be refused" if kind is Kind.DOUBT else ""
+        told = [f"{counted(self.rows, action.value)}{may_fall}: {text}"]
+        if amounts := ", ".join(_amount(value, name) for name, value in self.amounts.items()):
+            told.append(f" ({amounts} in all)")
+        if self.details:
+            more = "; and others" if self.rows > len(self.details) else ""
+            told.append(f". {'; '.join(self.details)}{more}")
+        return "".join(told)
 
 
 class Notices:
@@ -16,6 +47,7 @@ class Notices:
         self._step = step
         self._rich = [field.name for field in entity.fields.values() if field.is_rich_text]
         self._flattened: Counter[str] = Counter()
+        self._said: dict[tuple[Action, Kind, str], _Said] = {}
 
     def add(self, change: Change) -> None:
         if change.action is not Action.UPDATE:
@@ -24,10 +56,33 @@ class Notices:
             if name in change.fields and change.fields[name].before is not None:
                 self._flattened[name] += 1
 
+    def say(self, change: Change, findings: Iterable[Finding]) -> None:
+        """What is known of one change, which goes all the same."""
+        for finding in findings:
+            key = (change.action, finding.kind, finding.text)
+            self._said.setdefault(key, _Said()).add(change, finding)
+
     def told(self) -> list[str]:
-        """One sentence a field. A write replaces rich text by plain text (_EntitiesOverview.htm)."""
-        return [
-            f"{self._step}: {counted(count, 'update')} of {name}: the API writes plain text, "
-            "so formatting and pictures in what stands there now are lost"
-            for name, count in self._flattened.items()
-        ]
+        """One sentence for all that shares it."""
+        return [f"{self._step}: {text}" for text in (*self._flattening(), *self._saying())]
+
+    def _flattening(self) -> Iterator[str]:
+        """A write replaces rich text by plain text (_EntitiesOverview.htm)."""
+        for name, count in self._flattened.items():
+            yield (
+                f"{counted(count, 'update')} of {name}: the API writes plain text, "
+                "so formatting and pictures in what stands there now are lost"
+            )
+
+    def _saying(self) -> Iterator[str]:
+        for (action, kind, text), said in self._said.items():
+            yield said.text(action, kind, text)
+
+
+def _place(change: Change) -> str:
+    return f"{change.entity} {change.id}" if change.id is not None else change.place or f"row {change.n}"
+
+
+def _amount(value: float, name: str) -> str:
+    """`1 open task`, `96.5 remaining hours`."""
+    return f"{value:,g} {name}{'' if value == 1 else 's'}"

@@ -13,21 +13,24 @@ from typing import Protocol
 
 from bulkops.errors import Fault, JobError, RefusedError, SourceError, TenantError
 from bulkops.job.check import check_job
-from bulkops.job.model import FieldSpec, FileSource, Job, QuerySource, Step, StepAction
+from bulkops.job.model import REST, FieldSpec, FileSource, Job, MadeSource, QuerySource, Step, StepAction
 from bulkops.job.yamlfile import position
 from bulkops.mapping import Mapper, check_columns, read_mapping
+from bulkops.planner.asking import Query, is_of_query, read_query
+from bulkops.planner.columns import left_out, unread_columns
 from bulkops.planner.linkage import Linkable, key_columns, link_faults, needed_steps
+from bulkops.recipes import Expansion, expand
 from bulkops.record import Row, Scalar
 from bulkops.safety import label_kind
 from bulkops.schema import Entity
 from bulkops.sources import Source, open_source
 from bulkops.sources.standin import advice
 from bulkops.targets.autotask.catalog import load_catalog
+from bulkops.where import lookup_entities
 from bulkops.wording import listed, nearest, shown
 
-_NOT_YET = "cannot be planned yet by this version of bulkops"
 SEVERAL, MANY = 3, 10  # columns in a message
-_TOLD_BY_THE_JOB = ("which is no step above", "which `match` names", _NOT_YET)
+_TOLD_BY_THE_JOB = ("which is no step above", "which `match` names")
 """How what reading a job file has told in other words ends."""
 
 
@@ -42,8 +45,10 @@ class ReadyStep:
     match: tuple[str, ...]  # in the entity's own spelling
     warnings: tuple[str, ...] = ()
     aside: Mapping[str, Scalar] = field(default_factory=dict)  # what `undo` sets where it cannot delete
+    query: Query | None = None  # where its rows are the tenant's: there are none before it was asked
     key_cells: tuple[int, ...] = ()  # the cells by which `from` knows its rows; none where no `from` names it
     is_kin: bool = False  # its rows need other rows of it
+    left_out: int = 0  # columns that `ignore: "*"` leaves out
 
     @property
     def has_key(self) -> bool:
@@ -77,6 +82,7 @@ class Examined:
     steps: tuple[ReadyStep, ...]
     faults: tuple[Fault, ...] = ()  # in the job's order
     lost: frozenset[str] = frozenset()
+    expansion: Expansion | None = None  # of its recipe, where it has one
 
 
 async def prepare(job: Job, target: Describer) -> list[ReadyStep]:
@@ -89,16 +95,21 @@ async def prepare(job: Job, target: Describer) -> list[ReadyStep]:
 
 async def examine(job: Job, target: Describer) -> Examined:
     """Opens the sources, asks for the entities, reads the mappings. Raises what the target's reads raise."""
+    expansion = await expand(job, target)
+    if expansion is not None:
+        job = replace(job, steps=expansion.steps)
     checks = _Checks(job, target)
     for step in job.steps:
         await checks.learn(step)
     sources = [checks.source(step) for step in job.steps]
     steps = [checks.step(step, source) for step, source in zip(job.steps, sources, strict=True)]
     linkable = [checks.linkable(step, source) for step, source in zip(job.steps, sources, strict=True)]
-    found = [*checks.faults, *_not_yet(job), *link_faults(linkable), *_limit_faults(job, checks.entities())]
+    wrong = expansion.faults if expansion is not None else []
+    found = [*wrong, *checks.faults, *link_faults(linkable), *_limit_faults(job, checks.entities())]
     found += _no_row_at_all(job, sources)
     faults = sorted(dict.fromkeys([*job.faults, *_news(found, job)]), key=position)
-    return _examined(job, [made for made in steps if made], tuple(faults))
+    examined = _examined(job, [made for made in steps if made], tuple(faults))
+    return replace(examined, expansion=expansion)
 
 
 def _news(found: Iterable[Fault], job: Job) -> Iterator[Fault]:
@@ -118,7 +129,7 @@ def _examined(job: Job, steps: Sequence[ReadyStep], faults: tuple[Fault, ...]) -
     ready: dict[str, ReadyStep] = {}
     for made in steps:
         ready.setdefault(made.step.name, _linked(_sound(made, places), needed))
-    known = {name for name, made in ready.items() if made.key_cells}
+    known = {name for name, made in ready.items() if made.key_cells and made.query is None}
     lost = frozenset(needed - known)
     return Examined(steps=tuple(ready.values()), faults=faults, lost=lost)
 
@@ -143,19 +154,6 @@ def _linked(ready: ReadyStep, needed: Collection[str]) -> ReadyStep:
     )
 
 
-def _not_yet(job: Job) -> Iterator[Fault]:
-    """What a job may say and this version cannot plan: refused, never left out."""
-    if job.recipe is not None:
-        yield _later(job.where(), "a recipe")
-    for step in job.steps:
-        if isinstance(step.source, QuerySource):
-            yield _later(step.where("source"), "a query as source")
-
-
-def _later(where: str, what: str) -> Fault:
-    return Fault(where=where, message=f"{what} {_NOT_YET}")
-
-
 def _specs(step: Step) -> dict[str, FieldSpec]:
     return {**step.specs(), **({"impersonate": step.impersonate} if step.impersonate else {})}
 
@@ -168,13 +166,18 @@ class _Checks:
         self._job = job
         self._target = target
         self._found: dict[str, Entity] = {}
+        self._queries: dict[str, Query] = {}  # by step
         self._unsure: set[str] = set()  # steps of which nobody knows which rows are theirs
 
     def source(self, step: Step) -> Source | None:
         """The source, opened; None, and a fault noted, where it cannot be read."""
-        if isinstance(step.source, QuerySource) or "source" in step.broken:
+        if isinstance(step.source, QuerySource):
+            return self._asked(step, step.source)
+        if "source" in step.broken:
             return None
-        unread, named = step.unread(), step.named() | set(step.ignore)
+        if isinstance(step.source, MadeSource):
+            return step.source.rows
+        unread, named = unread_columns(step), step.named() | (set(step.ignore) - {REST})
         try:
             return open_source(step.source, missing=self._job.missing, unread=unread, named=named)
         except SourceError as error:
@@ -185,9 +188,24 @@ class _Checks:
             self._unsure.add(step.name)
             return open_source(replace(step.source, distinct=None), unread=unread)
 
+    def _asked(self, step: Step, source: QuerySource) -> Source | None:
+        """The rows of a query, which are not there yet; its faults are noted."""
+        asked = read_query(step, source, self._find, load_catalog().suggest)
+        self.faults += asked.faults
+        if asked.query is not None:
+            self._queries[step.name] = asked.query
+        if not asked.is_sure:
+            self._unsure.add(step.name)
+        return asked.source
+
     async def learn(self, step: Step) -> None:
-        """Asks for the step's entity, and for those its lookups search."""
+        """Asks for the step's entity, for the one it queries, and for those its lookups search."""
         await self._ask(step.entity)
+        if isinstance(step.source, QuerySource):
+            await self._ask(step.source.query)
+            queried = self._find(step.source.query)
+            for name in lookup_entities(step.source.where, queried) if queried else ():
+                await self._ask(name)
         shape = self._find(step.entity)
         for name, spec in _specs(step).items() if shape else ():
             wanted = "" if spec.is_broken or shape is None else looked_up(shape, name, spec)
@@ -205,7 +223,8 @@ class _Checks:
         except RefusedError:
             return
         if shape.is_live:
-            shape = replace(shape, shipped=load_catalog().entities.get(shape.name))
+            shipped = load_catalog().entities.get(shape.name)
+            shape = replace(shape, shipped=shipped, tenant=self._job.tenant)
         self._found[name.casefold()] = self._found[shape.name.casefold()] = shape
 
     def _find(self, name: str) -> Entity | None:
@@ -235,9 +254,11 @@ class _Checks:
             source = None
         shape, columns = self._find(step.entity), source.columns if source else None
         said = check_job(replace(self._job, steps=(step,)), self._find, load_catalog().suggest)
-        mapper, file = None, source.display if source else ""
+        mapper, file, missing = None, source.display if source else "", self._job.missing
+        if columns is not None and is_of_query(step):
+            step, missing = replace(step, ignore=(*step.ignore, *columns)), ("",)
         if shape is not None:
-            mapper, wrong = read_mapping(step, shape, columns, missing=self._job.missing, file=file)
+            mapper, wrong = read_mapping(step, shape, columns, missing=missing, file=file)
             # Both rooms look at action and match: once is enough.
             told = {step.where("action"), step.where("match")} & {fault.where for fault in said}
             said += [fault for fault in wrong if fault.where not in told]
@@ -256,6 +277,8 @@ class _Checks:
             source=source,
             entity=shape,
             mapper=mapper,
+            query=self._queries.get(step.name),
+            left_out=left_out(step, source.columns),
             aside=aside,
             match=tuple(_spelled(step.match, shape, mapper)),
             warnings=tuple(_warnings(step, shape, [other for other in searched if other])),

@@ -21,20 +21,24 @@ from typing import TypeAlias, TypeVar
 
 from bulkops.change import Action, Change, match_key
 from bulkops.job.model import StepAction
+from bulkops.planner import again
 from bulkops.planner.aftermath import Aftermath
 from bulkops.planner.belonging import Belonging
-from bulkops.planner.collision import Rules, key_text, reasons, rejected, row_text
+from bulkops.planner.collision import Rules, key_text, reasons, rejected, row_text, unsent
 from bulkops.planner.draft import Draft
 from bulkops.planner.earlier import Earlier
 from bulkops.planner.kin import Kin
 from bulkops.planner.links import Linked, Links
 from bulkops.planner.precheck import ReadyStep
 from bulkops.planner.seen import SeenKeys
-from bulkops.record import FromStep, Lookup, Row, Value
+from bulkops.planner.verdicts import Verdicts
+from bulkops.record import FromStep, Lookup, Record, Row, Value
 from bulkops.references import References, find_by_key, key_of, shown_fields
+from bulkops.targets.autotask.rules import own_fields
 from bulkops.targets.base import RecordData, Target
 
 BATCH = 500  # rows: as many keys as one query may ask for
+NEEDED = "needs"  # stands for `Row.needs` among a record's references
 
 T = TypeVar("T")
 Planned: TypeAlias = tuple[Row, Change]
@@ -74,6 +78,7 @@ class StepPlanner:
         seen: SeenKeys,
         created: SeenKeys,
         aftermath: Aftermath,
+        verdicts: Verdicts,
         before: int,
         nonce: str = "",
     ) -> None:
@@ -86,6 +91,7 @@ class StepPlanner:
         self._seen = seen
         self._created = created
         self._aftermath = aftermath
+        self._verdicts = verdicts
         self._before = before
         self._own = ready.step.name if ready.is_kin else ""
         marker = ready.entity.find(ready.step.marker or "")
@@ -99,7 +105,7 @@ class StepPlanner:
             nonce=nonce,
         )
         self._shapes = [ready.entity.fields[name] for name in ready.match]
-        self._fields = _fields_to_read(ready)
+        self._fields = fields_to_read(ready)
         if ready.step.action in (StepAction.CREATE, StepAction.UPSERT):
             reads.references.makers[ready.entity.name] = ready.step.name
 
@@ -113,7 +119,7 @@ class StepPlanner:
                 yield batch
             return
         async for drafts in self._drafts():
-            batch = [(draft.row, self._change(draft)) for draft in drafts]
+            batch = await self._changes(drafts)
             self._links.note(self._ready, batch)
             yield batch
 
@@ -142,12 +148,21 @@ class StepPlanner:
             draft.record = record
             draft.errors += (*errors, *unfound)
             _put(draft, link)
+        self._need(drafts)
         await self._belonging.resolve(drafts, are_met=False)
         for draft in drafts:
             _judge(draft)
             if problem := self._key_problem(draft):
                 draft.reason = f"{draft.reason}; {problem}" if draft.reason else problem
         return drafts
+
+    def _need(self, drafts: Sequence[Draft]) -> None:
+        """Notes the rows above that rows of a recipe need, and which of them fell."""
+        asked = [draft for draft in drafts if draft.row.needs is not None]
+        records = [Record(values={NEEDED: draft.row.needs}) for draft in asked]
+        for draft, link in zip(asked, self._links.resolve(records), strict=True):
+            draft.errors += link.errors
+            draft.needs = {**draft.needs, **link.needs}
 
     def _key_problem(self, draft: Draft) -> str | None:
         """Why the row's key cannot be used, or None; from now on the key is taken.
@@ -170,25 +185,38 @@ class StepPlanner:
             return None
         place = row_text(first.n, self._ready.source.display, first.line)
         if first.is_open:
-            return f"{place} has {key_text(key)} too: only the first one is planned"
+            return f"{place} has {key_text(key)} too: {again.SECOND}"
         return f"{place}, which was rejected, has {key_text(key)} too: correct that one, or take it out"
 
     async def _search(self, drafts: Sequence[Draft]) -> None:
         """Notes what the target has for the keys of the drafts that are open."""
         if not self._ready.match:
             return
-        keys = {d.n: tuple(self._rules.key(d.record).values()) for d in drafts if d.record and d.is_open}
+        keys = {
+            d.n: tuple(self._rules.key(d.record).values())
+            for d in drafts
+            if d.record and d.is_open and d.row.found is None
+        }
         found: Mapping[Hashable, Sequence[RecordData]] = await self._reads.timed(
             find_by_key(
                 self._reads.target, self._ready.entity, self._ready.match, keys.values(), fields=self._fields
             )
         )
         for draft in drafts:
-            if draft.n in keys:
-                records = found.get(key_of(keys[draft.n]), ())
+            if draft.n in keys or (draft.row.found is not None and draft.is_open):
+                records = (
+                    found.get(key_of(keys[draft.n]), ())
+                    if draft.row.found is None
+                    else [dict(draft.row.found)]
+                )
                 draft.found = self._aftermath.seen(self._ready.entity.name, records)
 
     # --- drafts to changes ---
+
+    async def _changes(self, drafts: Sequence[Draft]) -> list[Planned]:
+        decided = [self._change(draft) for draft in drafts]
+        passed = await self._reads.timed(self._verdicts.passed(drafts, decided))
+        return [(draft.row, self._only_one(change)) for draft, change in zip(drafts, passed, strict=True)]
 
     def _change(self, draft: Draft) -> Change:
         key = self._rules.key(draft.record) if draft.record else {}
@@ -197,6 +225,7 @@ class StepPlanner:
             step=self._ready.step.name,
             entity=self._ready.entity.name,
             action=Action.REJECTED,
+            id=None if draft.row.found is None else int(draft.row.found["id"] or 0),
             line=draft.row.line,
             file=self._ready.source.file,
             sheet=self._ready.source.sheet,
@@ -207,17 +236,17 @@ class StepPlanner:
         change = self._rules.decide(row, draft.record, draft.found, needs=draft.needs.values())
         if gone_by := self._aftermath.gone_by(change.entity, change.id):
             return rejected(row, f"row {gone_by} deletes {change.entity} {change.id}")
-        if first := self._first_to_create(change):
-            return rejected(row, f"row {first} creates a {row.entity} record with this key already")
         return change
 
-    def _first_to_create(self, change: Change) -> int | None:
-        """The row of an earlier step that creates the same record."""
+    def _only_one(self, change: Change) -> Change:
+        """Rejects what a row of an earlier step creates already."""
         if change.action is not Action.CREATE or not change.key:
-            return None
+            return change
         key = (change.entity, *change.key, key_of(change.key.values()))
         first = self._created.first(key, change.n, change.line)
-        return first.n if first else None
+        if first is None:
+            return change
+        return unsent(change, f"row {first.n} creates a {change.entity} record {again.MADE}")
 
     # --- rows that need other rows of this step ---
 
@@ -233,7 +262,7 @@ class StepPlanner:
         kin.close()
         while drafts := kin.ready(BATCH):
             await self._meet(drafts)
-            batch = [(draft.row, self._change(draft)) for draft in drafts]
+            batch = await self._changes(drafts)
             self._links.note(self._ready, batch)
             kin.settle([change for _, change in batch])
         planned = kin.planned()
@@ -271,14 +300,14 @@ def _is_known(key: Mapping[str, Value]) -> bool:
     return not any(value is None or isinstance(value, Lookup | FromStep) for value in key.values())
 
 
-def _fields_to_read(ready: ReadyStep) -> list[str]:
+def fields_to_read(ready: ReadyStep) -> list[str]:
     """What the diff, the route and the reasons need of a record; of one that is deleted, everything."""
     entity = ready.entity
     names = shown_fields(entity)
     if ready.step.action is StepAction.DELETE:
         names += entity.fields
     elif ready.step.action is not StepAction.CREATE:
-        names += [*ready.step.specs(), *ready.mapper.needs]
+        names += [*ready.step.specs(), *ready.mapper.needs, *own_fields(entity, ready.step.specs())]
         if entity.parent is not None:
             names.append(entity.parent.field)
     shapes = [entity.find(name) for name in names]

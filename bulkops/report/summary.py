@@ -113,8 +113,12 @@ def usage_text(now: Status) -> str:
 
 def counts_text(counts: Mapping[str, int]) -> str:
     """`40 applied, 1 unchanged, 5 rejected, 0 held, 0 pending`."""
-    order = ("applied", "unchanged", "rejected", "held", "pending")
-    return ", ".join(f"{counts[name]:,} {name}" for name in order)
+    return ", ".join(f"{counts[state]:,} {state}" for state in RowState)
+
+
+def short_text(counts: Mapping[str, int]) -> str:
+    """The same without what is none of them: `40 applied, 5 rejected`."""
+    return ", ".join(f"{counts[state]:,} {state}" for state in RowState if counts[state]) or "no rows"
 
 
 def print_endings(plan: Plan, states: Sequence[str], console: Console, *, most: int = 10) -> None:
@@ -176,6 +180,8 @@ def feed_back_text(plan: Plan, written: Sequence[Path]) -> str:
     """
     if not plan.progress()["rejected"]:
         return ""
+    if plan.header.extra.get("is_recipe"):
+        return "Put right in the tenant what keeps the rejected rows from going, and plan the job again."
     files = [path for path in written if path.suffix == ".xlsx" or path.name == f"{RowState.REJECTED}.csv"]
     given = [
         f"--source {quoted(f'{step.name}={path}')}"

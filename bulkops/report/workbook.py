@@ -62,8 +62,13 @@ def create_private(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
+def speakable(text: str) -> str:
+    """The text as a sheet holds it, where some signs cannot stand."""
+    return _UNSPEAKABLE.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
 def _speakable(text: str, path: Path) -> str:
-    safe = _UNSPEAKABLE.sub(lambda found: f"_x{ord(found[0]):04X}_", escape_cell(text))
+    safe = speakable(escape_cell(text))
     if len(safe) > MOST_CHARACTERS:
         raise RefusedError(
             f"{path}: a cell holds {MOST_CHARACTERS:,} characters and one of the file has {len(text):,}: "

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
@@ -25,16 +25,15 @@ from bulkops.sources.dialect import (
     find_delimiter,
     find_encoding,
     reader_options,
+    result_delimiter,
 )
 from bulkops.sources.files import BREAK, breaks, must_be_file, open_text, unreadable
 from bulkops.sources.misread import misread
 from bulkops.sources.resultfile import may_be_empty
 
 CELL_LIMIT = 1 << 24  # characters: the largest attachment in base64 fits; an unclosed quote ends here
-_text = partial(
-    open_text,
-    hint="Set `encoding` in the job's source to what it is written in (cp1252: Windows, western Europe)",
-)
+_SET = "Set `encoding` in the job's source to what it is written in (cp1252: Windows, western Europe)"
+_SAVE = "Save it as CSV in UTF-8"  # of a file given on the command line, for which the job says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +43,11 @@ class CsvFile(Table):
     path: Path
     dialect: Dialect
     skip: int  # bytes of the byte order mark
+    hint: str  # what to do where a byte is no text
     first: int  # line of the first record after the header
 
     def rows(self) -> Iterator[Row]:
-        with _text(self.path, self.dialect.encoding, self.skip, self.file) as file:
+        with open_text(self.path, self.dialect.encoding, self.skip, self.file, hint=self.hint) as file:
             for _ in range(self.first - 1):
                 file.readline()
             yield from _read(file, self.dialect, line=self.first, width=len(self.columns), display=self.file)
@@ -62,22 +62,33 @@ def open_csv(spec: FileSource, named: Collection[str] = ()) -> CsvFile:
     must_be_file(spec.file, spec.display)
     try:
         with spec.file.open("rb") as binary:
-            encoding = find_encoding(binary, given=spec.encoding, display=spec.display)
+            encoding = find_encoding(
+                binary, given=spec.encoding, display=spec.display, can_set=not spec.is_override
+            )
     except OSError as error:
         raise unreadable(spec.display, error) from error
-    with _text(spec.file, encoding.codec, encoding.skip, spec.display) as file:
+    with _text(spec, encoding) as file:
         for _ in range(spec.header_row - 1):
             file.readline()
         text = file.read(SAMPLE_BYTES)
         sample = _Sample(text=text, is_whole=not file.read(1))
     _must_be_lines(sample, spec)
     dialect = _dialect(spec, encoding, sample)
-    if wrong := misread(sample.text, dialect, named=named, columns=spec.columns):
+    can_set = not spec.is_override
+    if wrong := misread(sample.text, dialect, named=named, columns=spec.columns, can_set=can_set):
         raise SourceError(f"{spec.display}: {wrong}")
     made = _with_header(spec, encoding, dialect)
     if next(made.rows(), None) is None and not may_be_empty(spec, made.columns):
         raise SourceError(f"{spec.display}: holds no row{'' if spec.columns else ' after the header'}")
     return made
+
+
+def _text(spec: FileSource, encoding: Encoding) -> AbstractContextManager[TextIO]:
+    return open_text(spec.file, encoding.codec, encoding.skip, spec.display, hint=_hint(spec))
+
+
+def _hint(spec: FileSource) -> str:
+    return _SAVE if spec.is_override else _SET
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,7 @@ def _must_be_lines(sample: _Sample, spec: FileSource) -> None:
     if not sample.is_whole and not BREAK.search(sample.text):
         raise SourceError(
             f"{spec.display}: has no line end in its first {SAMPLE_BYTES} characters, so it is no table. "
-            "Set `encoding` if it is one"
+            f"{_SAVE if spec.is_override else 'Set `encoding`'} if it is one"
         )
 
 
@@ -102,7 +113,8 @@ def _dialect(spec: FileSource, encoding: Encoding, sample: _Sample) -> Dialect:
     if spec.delimiter is not None:
         delimiter = Delimiter(char=_delimiter(spec, quote), found="given")
     else:
-        delimiter = find_delimiter(
+        of_results = None if spec.columns else result_delimiter(sample.text, quote)
+        delimiter = of_results or find_delimiter(
             sample.text,
             is_whole=sample.is_whole,
             quote=quote,
@@ -143,13 +155,14 @@ def _with_header(spec: FileSource, encoding: Encoding, dialect: Dialect) -> CsvF
         columns, first = _header(spec, encoding, dialect)
     return CsvFile(
         path=spec.file, file=spec.display, columns=columns, dialect=dialect, skip=encoding.skip, first=first,
+        hint=_hint(spec),
         warnings=(dialect.warning,) if dialect.warning else (),
     )  # fmt: skip
 
 
 def _header(spec: FileSource, encoding: Encoding, dialect: Dialect) -> tuple[tuple[str, ...], int]:
     """The names in the header, and the line after it."""
-    with _text(spec.file, encoding.codec, encoding.skip, spec.display) as file:
+    with _text(spec, encoding) as file:
         for _ in range(spec.header_row - 1):
             file.readline()
         counted = _Counted(file)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import BinaryIO
 
+from bulkops.cells import is_result_file
 from bulkops.errors import SourceError
 
 SAMPLE_BYTES = 1 << 18
@@ -51,8 +52,11 @@ class Delimiter:
     found: str
 
 
-def find_encoding(file: BinaryIO, *, given: str | None, display: str) -> Encoding:
-    """The encoding of a file opened at its start. Raises SourceError where it is no text."""
+def find_encoding(file: BinaryIO, *, given: str | None, display: str, can_set: bool = True) -> Encoding:
+    """The encoding of a file opened at its start. Raises SourceError where it is no text.
+
+    `can_set`: whether the job can say what it is, which it cannot of a file given on the command line.
+    """
     head = file.read(SAMPLE_BYTES)
     refuse_other_kinds(head, display)
     mark = byte_order_mark(head)
@@ -64,7 +68,8 @@ def find_encoding(file: BinaryIO, *, given: str | None, display: str) -> Encodin
     if wide:
         return Encoding(
             codec=wide, skip=0, found="guessed: every second byte is 0",
-            warning=f"{display}: the encoding is a guess, {wide}; set `encoding:` to be sure",
+            warning=f"{display}: the encoding is a guess, {wide}; "
+            f"{'set `encoding:`' if can_set else 'save it as UTF-8'} to be sure",
         )  # fmt: skip
     sample, is_whole = _beyond_ascii(file, head)
     if not sample:
@@ -76,7 +81,7 @@ def find_encoding(file: BinaryIO, *, given: str | None, display: str) -> Encodin
         raise SourceError(
             f"{display}: is no text file: it holds bytes of 0 and is not UTF-16. Save it as CSV"
         )
-    return _guess(sample, display)
+    return _guess(sample, display, can_set=can_set)
 
 
 def byte_order_mark(head: bytes) -> tuple[bytes, str] | None:
@@ -150,17 +155,19 @@ def _is_damaged_utf8(sample: bytes) -> bool:
     return whole > 4 * broken
 
 
-def _guess(sample: bytes, display: str) -> Encoding:
+def _guess(sample: bytes, display: str, *, can_set: bool) -> Encoding:
     lines = list(islice((line for line in sample.splitlines() if not line.isascii()), 200))
     text = b"\n".join(lines)[:16384]
     codec = (_other_script(text) if _runs(text) > 0.6 else "") or min(
         _WESTERN, key=lambda c: _oddness(text, c)
     )
     shown = _word(text.decode(codec, "replace"))
+    advice = f"set `encoding: {codec}` if that is right, or the right one" if can_set else (
+        "save it as UTF-8 if that is wrong"
+    )  # fmt: skip
     return Encoding(
         codec=codec, skip=0, found="guessed: it is not UTF-8",
-        warning=f"{display}: the encoding is a guess, {codec}, which reads '{shown}'; "
-        f"set `encoding: {codec}` if that is right, or the right one",
+        warning=f"{display}: the encoding is a guess, {codec}, which reads '{shown}'; {advice}",
     )  # fmt: skip
 
 
@@ -196,6 +203,15 @@ def _word(text: str) -> str:
     """The first word with a character beyond ASCII in it."""
     words = (word.strip("\"';,|") for word in text.replace(",", " ").replace(";", " ").split())
     return next((word[:40] for word in words if not word.isascii()), "")
+
+
+def result_delimiter(text: str, quote: str) -> Delimiter | None:
+    """The delimiter of a result file of bulkops, which its header tells, whatever its rows are like."""
+    for char in DELIMITERS:
+        records = csv.reader(io.StringIO(text, newline=""), **reader_options(char, quote))  # type: ignore[arg-type]
+        if is_result_file(name.strip() for name in next(_readable(records), ())):
+            return Delimiter(char=char, found="found: the header is that of a result file")
+    return None
 
 
 def find_delimiter(text: str, *, is_whole: bool, quote: str, width: int | None, first: str) -> Delimiter:

@@ -33,12 +33,16 @@ class DistinctRows:
     def __init__(self, source: Source, distinct: Distinct, *, missing: Collection[str]) -> None:
         self.columns, self.dialect = source.columns, source.dialect
         self.file, self.sheet, self.display = source.file, source.sheet, source.display
-        self.warnings, self.is_result = source.warnings, source.is_result
+        self.is_result = source.is_result
         self.dropped = 0
         self._source = source
         self._keep = distinct.keep
         self._key_of = _key_reader(_places(source, distinct), len(source.columns), missing)
         self._kept: _Bits | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self._source.warnings  # a query has some only when it was asked
 
     def rows(self) -> Iterator[Row]:
         """Raises SourceError also where the file has changed since its first reading."""

@@ -7,7 +7,7 @@ without a stored result are faults of their rows, and hidden rows are read and s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from bulkops.errors import SourceError
@@ -48,7 +48,7 @@ class ExcelSheet(Table):
                 yield Row(cells=cells, line=number, fault=fault)
 
 
-def open_excel(spec: FileSource, unread: Collection[str]) -> ExcelSheet:
+def open_excel(spec: FileSource, unread: Container[str]) -> ExcelSheet:
     """Loads the sheet that the job means, finds its header, and sees that there is a row.
 
     Errors in the columns `unread` are no faults. Without a header (`columns`) cells count from column A.

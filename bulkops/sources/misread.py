@@ -16,11 +16,19 @@ from bulkops.wording import counted, shown
 _NO_SIGN = " _\"'`\ufeff"  # stand in names, or around them
 
 
-def misread(text: str, dialect: Dialect, *, named: Collection[str], columns: Sequence[str] | None) -> str:
+def misread(
+    text: str,
+    dialect: Dialect,
+    *,
+    named: Collection[str],
+    columns: Sequence[str] | None,
+    can_set: bool = True,
+) -> str:
     """What is wrong with the delimiter, and what it should be; nothing where no other one fits far better.
 
     `text` begins with the header, of whose names `named` should be some. Where the file has none, `columns`
-    are its columns.
+    are its columns. `can_set`: whether the job can say what is right, which it cannot of a file given on the
+    command line.
     """
     if columns:
         return _misread_rows(text, dialect, len(columns))
@@ -35,7 +43,7 @@ def misread(text: str, dialect: Dialect, *, named: Collection[str], columns: Seq
     return (
         f"read with {_word(dialect.delimiter)} as delimiter, its header {shown(header)} has "
         f"{now or 'none'} of the {counted(len(wanted), 'column')} that the job names; with {_word(best)} "
-        f"it has {hits[best]}. {_advice(best, dialect)}"
+        f"it has {hits[best]}. {_advice(best, dialect) if can_set else 'Save it with commas'}"
     )
 
 

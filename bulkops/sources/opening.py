@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import replace
 
 from bulkops.errors import SourceError
@@ -11,6 +11,7 @@ from bulkops.sources.base import Source, Table
 from bulkops.sources.distinct import DistinctRows
 from bulkops.sources.resultfile import restored
 from bulkops.sources.standin import advice, stand_in_warnings
+from bulkops.wording import sentences
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 
@@ -19,7 +20,7 @@ def open_source(
     spec: FileSource | FrameSource,
     *,
     missing: Collection[str] = ("",),
-    unread: Collection[str] = (),
+    unread: Container[str] = (),
     named: Collection[str] = (),
 ) -> Source:
     """The source of a step, looked at so far that columns and dialect are known and one row was seen.
@@ -41,13 +42,13 @@ def open_source(
     return DistinctRows(source, spec.distinct, missing=missing)
 
 
-def _stand_in(spec: FileSource, unread: Collection[str], named: Collection[str]) -> Source:
+def _stand_in(spec: FileSource, unread: Container[str], named: Collection[str]) -> Source:
     """A file in place of the job's own: a result file, or a new export with what is to be told of it."""
     try:
         opened = _opened(spec, unread, named)
     except SourceError as error:
         if told := advice(spec):
-            raise SourceError(f"{error}. {told}") from error
+            raise SourceError(sentences(str(error), told)) from error
         raise
     source = restored(opened, is_fed_back=True)
     if source.is_result or not isinstance(opened, Table):
@@ -55,7 +56,7 @@ def _stand_in(spec: FileSource, unread: Collection[str], named: Collection[str])
     return replace(opened, warnings=(*opened.warnings, *stand_in_warnings(spec, opened)))
 
 
-def _opened(spec: FileSource | FrameSource, unread: Collection[str], named: Collection[str]) -> Source:
+def _opened(spec: FileSource | FrameSource, unread: Container[str], named: Collection[str]) -> Source:
     if isinstance(spec, FrameSource):
         from bulkops.sources.frame import open_frame
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bulkops.cells import (
+    REASON,
     RESULT_PREFIX,
     STORED,
     SURPLUS,
@@ -43,6 +44,7 @@ def restored(source: Source, *, is_fed_back: bool = False) -> Source:
         keep=keep,
         surplus=columns.index(SURPLUS) if SURPLUS in columns else None,
         stored=columns.index(STORED) if STORED in columns else None,
+        reason=columns.index(REASON) if REASON in columns else None,
     )
 
 
@@ -54,6 +56,7 @@ class _ResultFile(Table):
     keep: tuple[int, ...]
     surplus: int | None  # the cell that tells of a row that was not whole
     stored: int | None  # the cell that tells which ones held a number or a date
+    reason: int | None  # the cell that tells why the row was not applied
 
     def rows(self) -> Iterator[Row]:
         width = len(self.written.columns)
@@ -61,7 +64,20 @@ class _ResultFile(Table):
             if len(row.cells) == width:
                 yield self._restored(row)
             else:
-                yield Row(cells=tuple(map(unescape_cell, row.cells)), line=row.line, fault=row.fault)
+                fault = self._unfinished(row) or row.fault
+                yield Row(cells=tuple(map(unescape_cell, row.cells)), line=row.line, fault=fault)
+
+    def _unfinished(self, row: Row) -> str:
+        """What to do about a row that was typed without bulkops' cells; one that was cut looks like it."""
+        own, width = len(self.keep), len(self.written.columns)
+        are_first = self.keep == tuple(range(own))
+        if len(row.cells) != own or own == 1 or not are_first or self.dialect is None:
+            return ""
+        sign = {"\t": "a tab"}.get(self.dialect.delimiter, f"a '{self.dialect.delimiter}'")
+        return (
+            f"line {row.line} has {own} cells, the header has {width}: those of bulkops may be empty, but "
+            f"must be there. If the last one is whole, add {sign} {width - own} times"
+        )
 
     def _restored(self, row: Row) -> Row:
         fault = row.fault
@@ -79,7 +95,8 @@ class _ResultFile(Table):
                     f"line {row.line}: {STORED}, which tells numbers and dates from texts, was changed. "
                     "Take it from the result file again, or empty it: then all cells are read as texts"
                 )
-        return Row(cells=cells, line=row.line, fault=fault)
+        reason = "" if self.reason is None else row.cells[self.reason]
+        return Row(cells=cells, line=row.line, fault=fault, reason=reason)
 
 
 def _typed(columns: Sequence[str], cells: tuple[str, ...], stored: Mapping[str, str]) -> tuple[str, ...]:

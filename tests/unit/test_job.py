@@ -30,7 +30,6 @@ from bulkops.job import (
     Reassign,
     StepAction,
     load_job,
-    unsupported,
 )
 from bulkops.safety import Limit
 
@@ -107,7 +106,7 @@ def write(tmp_path: Path) -> Write:
 @pytest.fixture
 def load(write: Write) -> Callable[[str], Job]:
     """Loads a job, whatever this version runs."""
-    return lambda text: load_job(write(text), only_supported=False)
+    return lambda text: load_job(write(text))
 
 
 Load = Callable[[str], Job]
@@ -166,7 +165,7 @@ def test_the_example_of_the_contract_is_read_in_full(load: Load) -> None:
 
 def test_the_example_of_the_contract_is_run(write: Write) -> None:
     """Nothing in it waits for a later version."""
-    assert unsupported(load_job(write(CONTRACT))) == []
+    load_job(write(CONTRACT))
 
 
 def test_scalars_stay_text(load: Load) -> None:
@@ -382,7 +381,7 @@ def test_source_override_replaces_file_and_dialect(write: Write) -> None:
 def test_source_override_keeps_distinct(write: Write) -> None:
     """What makes rows distinct belongs to the step, not to the file."""
     path = write(with_source("{file: a.csv, distinct: {by: [A]}}"))
-    source = load_job(path, sources={"companies": Path("b.csv")}, only_supported=False).steps[0].source
+    source = load_job(path, sources={"companies": Path("b.csv")}).steps[0].source
     assert isinstance(source, FileSource)
     assert source.distinct == Distinct(by=("A",), keep=Keep.LAST)
 
@@ -395,30 +394,6 @@ def test_source_override_of_an_unknown_step_is_a_fault(write: Write) -> None:
         where="--source compnies", message="there is no step `compnies`", hint="Did you mean `companies`?"
     )
     assert "must end in" in caught.value.faults[1].message
-
-
-# --- what this version does not run
-
-UNSUPPORTED_USES = {
-    "a query as source": with_source("{query: Tasks}"),
-    "the recipe `reassign`": "version: 1\nname: a\ntenant: b\n"
-    "reassign: {from: a, to: [{resource: b}], entities: [Tasks]}\n",
-    "the recipe `close_projects`": "version: 1\nname: a\ntenant: b\n"
-    "close_projects: {status: Complete, open_tasks: refuse, source: {file: a.csv}, match: [id]}\n",
-}
-
-
-@pytest.mark.parametrize("what", UNSUPPORTED_USES)
-def test_what_is_not_run_yet_is_refused_at_its_place(what: str, write: Write) -> None:
-    """Each feature of a later version is a fault with a line, and nothing else is wrong with the job."""
-    path = write(UNSUPPORTED_USES[what])
-    with pytest.raises(JobError) as caught:
-        load_job(path)
-    messages = [fault.message for fault in caught.value.faults]
-    assert f"{what} is not supported yet in this version of bulkops" in messages
-    assert all(message.endswith("is not supported yet in this version of bulkops") for message in messages)
-    assert all(fault.where.startswith(f"{path}:") for fault in caught.value.faults)
-    assert unsupported(load_job(path, only_supported=False)) != []
 
 
 @pytest.mark.parametrize(
@@ -437,4 +412,4 @@ def test_what_is_not_run_yet_is_refused_at_its_place(what: str, write: Write) ->
 )
 def test_what_is_run_is_not_refused(text: str, write: Write) -> None:
     """A job that says no more than this version does passes."""
-    assert unsupported(load_job(write(text))) == []
+    load_job(write(text))

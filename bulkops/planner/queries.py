@@ -1,0 +1,64 @@
+"""The queries of a plan: what `where` looks up is found first, then each is read when its step begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from bulkops.errors import Fault
+from bulkops.job.model import StepAction
+from bulkops.planner.precheck import ReadyStep
+from bulkops.planner.stepplan import Reads, fields_to_read
+from bulkops.targets.base import Filter
+from bulkops.where import resolved
+
+
+class Queries:
+    """The steps that take their rows from the tenant. Leaving the context gives their disk back."""
+
+    def __init__(self, steps: Sequence[ReadyStep], reads: Reads) -> None:
+        self._steps = [ready for ready in steps if ready.query is not None]
+        self._reads = reads
+        self._questions: dict[str, list[Filter]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for ready in self._steps:
+            if ready.query is not None:
+                ready.query.rows.close()
+
+    async def resolve(self) -> list[Fault]:
+        """Looks up what the conditions name. A fault for each that names no record, or several."""
+        faults: list[Fault] = []
+        for ready in self._steps:
+            if ready.query is not None:
+                asked, wrong = await resolved(ready.query.where, self._reads.references)
+                self._questions[ready.step.name] = asked
+                faults += wrong
+        return faults
+
+    async def fetch(self, ready: ReadyStep, progress: Callable[[str, int], None] | None) -> None:
+        """Reads the step's rows, if they are the tenant's. Raises what the target's reads raise."""
+        if ready.query is None:
+            return
+        rows = ready.query.rows
+        reading = rows.fetch(
+            self._reads.target,
+            self._questions[ready.step.name],
+            also=fields_to_read(ready) if _are_the_records(ready) else None,
+            progress=lambda read: progress(rows.display, read) if progress else None,
+        )
+        await self._reads.timed(reading)
+
+
+def _are_the_records(ready: ReadyStep) -> bool:
+    """Whether each row is the very record that it is about: then nothing has to be read a second time."""
+    spec = {name.casefold(): spec for name, spec in ready.step.specs().items()}.get("id")
+    is_plain = spec is not None and spec.column == "id" and not (spec.labels or spec.lookup or spec.from_)
+    same = ready.query is not None and ready.query.rows.file == ready.entity.name
+    return same and is_plain and ready.match == ("id",) and ready.step.action is not StepAction.CREATE
