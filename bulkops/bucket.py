@@ -13,14 +13,14 @@ a process that starts after this one and has to ask before it knows anything (`s
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import deque
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from bulkops.errors import TenantError
+from bulkops.purse import MOST_GROUPS, Purse
 
-MOST_GROUPS = 20_000  # of answers in a window, so that memory does not grow with a tenant's threshold
 MOST_POLLS = 60  # in a window: 10 are spare, a fifth of the rest is slack for early ones: one in W/40 = 90 s
 LEAST_GAP_S = 0.5  # between two polls, where windows are a few seconds long
 FIRST_GAP = 1 / 16  # of the usual gap, where a poll is urgent: 5 s of 90
@@ -46,92 +46,6 @@ def poll_reserve(granted: int) -> int:
     return min(MOST_POLLS, max(granted // 50, min(4, granted // 8), 2))
 
 
-class _Answers:
-    """Calls that were answered at nearly the same time; their tokens come back together, with the last."""
-
-    __slots__ = ("count", "first", "last", "taken")
-
-    def __init__(self, now: float, taken: float) -> None:
-        self.first = self.last = now
-        self.taken = taken  # the earliest
-        self.count = 1
-
-    def add(self, now: float, taken: float) -> None:
-        self.last = now
-        self.taken = min(self.taken, taken)
-        self.count += 1
-
-
-class Purse:
-    """Tokens that are out: flying (no answer yet), on their way back, or in doubt."""
-
-    __slots__ = ("_back", "_coming", "_doubt", "flying", "window_s")
-
-    def __init__(self, window_s: float) -> None:
-        self.window_s = window_s
-        self.flying = 0
-        self._back: deque[_Answers] = deque()  # oldest first
-        self._coming = 0  # tokens in `_back`
-        self._doubt: list[float] = []  # heap: when a call that may or may not count has landed at the latest
-
-    @property
-    def out(self) -> int:
-        return self.flying + self._coming + len(self._doubt)
-
-    def answered(self, taken: float, now: float) -> None:
-        self.flying -= 1
-        self._coming += 1
-        if self._back and now - self._back[-1].first < self.window_s / MOST_GROUPS:
-            self._back[-1].add(now, taken)
-        else:
-            self._back.append(_Answers(now, taken))
-
-    def doubtful(self, lands_by: float) -> None:
-        """The server counts this call at `lands_by` at the latest, or never."""
-        self.flying -= 1
-        self.assume(lands_by)
-
-    def assume(self, lands_by: float) -> None:
-        """A call that somebody before us let go, as `doubtful`."""
-        heapq.heappush(self._doubt, lands_by)
-
-    def unused(self) -> None:
-        self.flying -= 1
-
-    def settle(self, now: float) -> None:
-        """Takes back the tokens whose calls have left every window of the server."""
-        gone = now - self.window_s
-        back, doubt = self._back, self._doubt
-        while back and back[0].last <= gone:
-            self._coming -= back.popleft().count
-        while doubt and doubt[0] <= gone:
-            heapq.heappop(doubt)
-
-    def certain(self, asked: float, now: float) -> int:
-        """How many calls are in a count for sure that the server made between `asked` and `now`.
-
-        Equal times do not count: a coarse clock does not know which of the two came first.
-        """
-        since = now - self.window_s
-        return sum(group.count for group in self._back if group.last < asked and group.taken > since)
-
-    def fold(self, asked: float) -> None:
-        """Drops doubts that a count made after `asked` has in it, if they ever come to count at all."""
-        while self._doubt and self._doubt[0] < asked:
-            heapq.heappop(self._doubt)
-
-    def back_at(self, tokens: int) -> float:
-        """When that many of the tokens out now will have come back; inf where an answer is needed first."""
-        if tokens <= 0:
-            return -math.inf
-        groups = ((group.last, group.count) for group in self._back)
-        for at, count in heapq.merge(groups, ((at, 1) for at in sorted(self._doubt))):
-            tokens -= count
-            if tokens <= 0:
-                return at + self.window_s
-        return math.inf
-
-
 class Bucket:
     """All tokens of a tenant. Times are seconds of one monotonic clock and never run backwards.
 
@@ -143,19 +57,21 @@ class Bucket:
 
     def __init__(
         self, *, share: float, requests: int, window_s: float, settle_s: float, pin_requests: bool = False,
-        unseen: int = 0, now: float = 0.0,
+        unseen: int = 0, now: float = 0.0, groups: int = MOST_GROUPS,
     ) -> None:  # fmt: skip
         """`unseen`: calls of an earlier process that were under way when it died and may land until
-        `settle_s` from now. TenantError where the share leaves no call."""
+        `settle_s` from now. `groups`: how finely answers are told apart (`Purse`). TenantError where the
+        share leaves no call."""
         self.share = share
         self.requests = requests
         self.window_s = window_s
         self.settle_s = settle_s
         self.pin_requests = pin_requests
-        self.calls = Purse(window_s)
-        self.polls = Purse(window_s)
+        self.calls = Purse(window_s, groups)
+        self.polls = Purse(window_s, groups)
         self.others = 0  # calls in the last window that are not ours for sure
         self.learned = False
+        self.learned_at = -math.inf
         self._others_until = math.inf  # what was counted then has left the window by then
         self._before = 0  # at most that many of `others` may be an earlier process of ours
         self._before_until = -math.inf
@@ -166,11 +82,10 @@ class Bucket:
         self._asked_at = -math.inf
         self._refused_at = -math.inf
         self._gap_s = 0.0
-        self._set_size(requests, window_s)
-        for _ in range(unseen):
-            self.calls.assume(now + settle_s)
+        self.resize(requests, window_s)
+        self.calls.assume(now + settle_s, unseen)
 
-    def _set_size(self, requests: int, window_s: float) -> None:
+    def resize(self, requests: int, window_s: float) -> None:
         self.total = grant(self.share, requests)  # raises before anything has changed
         self.requests = requests
         self.window_s = self.calls.window_s = self.polls.window_s = window_s
@@ -182,6 +97,18 @@ class Bucket:
 
     def _set_room(self) -> None:
         self._room = self.total - self.others - max(self.reserve, self.polls.out)
+
+    @property
+    def view(self) -> Bucket:
+        """Itself: all there is to see. `ledger.tokens` has a bucket that it shares with other processes."""
+        return self
+
+    @property
+    def block(self) -> int:
+        return 0
+
+    def elsewhere(self, now: float) -> int:
+        return 0
 
     # calls
 
@@ -200,9 +127,9 @@ class Bucket:
         self._others_until = math.inf
         self._set_room()
 
-    def take(self, now: float) -> Purse:
-        """One call leaves. Returns the purse that is to hear what became of it."""
-        self.calls.flying += 1
+    def take(self, now: float, count: int = 1) -> Purse:
+        """A call leaves, or several. Returns the purse that is to hear what became of them."""
+        self.calls.flying += count
         self._taken_at = now
         return self.calls
 
@@ -230,11 +157,15 @@ class Bucket:
 
     def take_poll(self, now: float) -> Purse:
         """One poll leaves, as `take`."""
-        self._asked_at = now
+        self.asks(now)
         if not self.reserve:
             return self.take(now)
         self.polls.flying += 1
         return self.polls
+
+    def asks(self, now: float) -> None:
+        """A poll leaves, with whatever token."""
+        self._asked_at = self.calls.cut = self.polls.cut = now
 
     def next_poll_at(self, now: float, *, waiting: bool) -> float:
         """When ThresholdInformation should be asked next; inf while a poll is out or no call flows.
@@ -294,7 +225,7 @@ class Bucket:
         """
         if requests is None or self.pin_requests:
             requests = self.requests
-        self._set_size(requests, window_s or self.window_s)
+        self.resize(requests, window_s or self.window_s)
         own_poll = int(asked is not None)
         asked = now if asked is None else asked
         self.calls.settle(now)
@@ -307,6 +238,7 @@ class Bucket:
         self._remember_start(now)
         self._hold_until = -math.inf
         self._asked_at = max(self._asked_at, asked)
+        self.learned_at = now
         self._set_room()
         self._roomy = self.free(now) > self.total // 20
 
@@ -328,3 +260,25 @@ class Bucket:
             self._gap_s = min(2 * self._gap_s, self.poll_gap_s)
         self._refused_at = now
         self._hold_until = now + self.window_s
+
+    # on paper
+
+    _FACTS = (
+        "learned", "learned_at", "others", "_others_until", "_before", "_before_until", "_hold_until",
+        "_doubt", "_roomy", "_taken_at", "_asked_at", "_refused_at", "_gap_s",
+    )  # fmt: skip
+
+    def facts(self) -> dict[str, Any]:
+        """What has happened, in plain values, for `recall`; what the configuration says is not in it."""
+        scalars = {name: getattr(self, name) for name in self._FACTS}
+        return {**scalars, "calls": self.calls.facts(), "polls": self.polls.facts()}
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Makes a new bucket know what another knew. JSON has no infinity: None is what it begins with."""
+        for name in self._FACTS:
+            if facts[name] is not None:
+                setattr(self, name, facts[name])
+        self.calls.recall(facts["calls"])
+        self.polls.recall(facts["polls"])
+        self.calls.cut = self.polls.cut = self._asked_at
+        self._set_room()

@@ -14,6 +14,7 @@ from bulkops.record import StoredText
 
 GUARDED = ("=", "+", "-", "@", "\t", "\r", "'")
 
+REASON = "bulkops_reason"
 RESULT_COLUMNS = (
     "bulkops_row",
     "bulkops_line",
@@ -21,7 +22,7 @@ RESULT_COLUMNS = (
     "bulkops_entity",
     "bulkops_action",
     "bulkops_id",
-    "bulkops_reason",
+    REASON,
 )
 """The columns that a result file has after the source's own, in their order."""
 

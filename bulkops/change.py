@@ -71,6 +71,7 @@ class Change:
     waits_for: tuple[int, ...] = ()  # changes that must be settled well before this one is sent
     barrier: int = 0  # every change up to this number must be settled before this one is sent
     reason: str | None = None  # why it was rejected
+    notes: tuple[str, ...] = ()  # what the target may do with it besides, for people
 
     @property
     def place(self) -> str:

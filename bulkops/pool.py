@@ -255,11 +255,16 @@ class Pool:
 
     def look(self) -> None:
         """Others may have given slots back or want some: to be called every few hundredths of a second."""
+        assert self._slots is not None, "nobody else has slots of ours"
         now = self._clock()
         for lane in self._lanes.values():
             self._share(lane, now)
         self._serve(tuple(self._lanes.values()))
-        self._stop_asking()
+        firsts = [lane.first() for lane in self._lanes.values()]
+        awaited = {waiter.keys for waiter in firsts if waiter is not None}
+        for keys in self._asked - awaited:
+            self._slots.withdraw(keys)
+        self._asked &= awaited
 
     def give_all(self) -> None:
         """Gives back every borrowed slot that is not in flight."""
@@ -283,14 +288,6 @@ class Pool:
         else:
             self._asked.add(keys)
         return has_come
-
-    def _stop_asking(self) -> None:
-        firsts = [lane.first() for lane in self._lanes.values()]
-        awaited = {waiter.keys for waiter in firsts if waiter is not None}
-        if self._slots is not None:
-            for keys in self._asked - awaited:
-                self._slots.withdraw(keys)
-        self._asked &= awaited
 
     def _share(self, lane: _Lane, now: float) -> None:
         """Gives back what is of no use to us, or what is another's turn to use."""

@@ -19,6 +19,9 @@ from bulkops.change import Action, Change, FieldDiff, Unknown
 from bulkops.plan import Header, Plan, StepInfo
 from bulkops.progress import Progress
 from bulkops.record import Created, Value
+from bulkops.wording import counted
+from bulkops.workload import KEY as WORKLOAD
+from bulkops.workload import NOTES, workload_lines
 
 Labels: TypeAlias = Mapping[str, Mapping[str, str]]  # field → value → label
 
@@ -56,21 +59,21 @@ def print_plan(plan: Plan, console: Console, *, most: int | None = SHOWN) -> Non
     for step in header.steps:
         console.print(_step_line(step), markup=False)
     console.print()
-    if most is None:
-        _print_lines(console, _all_lines(plan))
-    else:
-        _print_lines(console, _some_lines(plan, most))
-    console.print()
+    if _print_lines(console, _all_lines(plan) if most is None else _some_lines(plan, most)):
+        console.print()
     print_summary(plan, console)
 
 
-def _print_lines(console: Console, lines: Iterable[Line]) -> None:
-    lines = iter(lines)
+def _print_lines(console: Console, lines: Iterable[Line]) -> bool:
+    """Whether there was any."""
+    lines, has_any = iter(lines), False
     while block := list(islice(lines, BLOCK)):
+        has_any = True
         styles = {style: console.get_style(style) if style else None for _, style in block}
         console.print(Segments([Segment(f"{text}\n", styles[style]) for text, style in block]), end="")
         if console.quiet:  # the reader has seen enough
-            return
+            break
+    return has_any
 
 
 def _all_lines(plan: Plan) -> Iterator[Line]:
@@ -100,8 +103,15 @@ def _labels(plan: Plan) -> Mapping[str, Labels]:
 
 def _step_line(step: StepInfo) -> str:
     dropped = f", {step.dropped:,} dropped" if step.dropped else ""
+    left_out = f", {left_out_text(step.left_out, len(step.columns))}" if step.left_out else ""
     key = f" by {', '.join(step.match)}" if step.match else ""
-    return f"step {step.name}: {step.action} {step.entity}{key} from {step.file}: {step.read:,} read{dropped}"
+    what = f"{step.action} {step.entity}{key} from {step.file}"
+    return f"step {step.name}: {what}: {step.read:,} read{dropped}{left_out}"
+
+
+def left_out_text(number: int, columns: int) -> str:
+    """`240 of 254 columns left out by ignore: "*"`."""
+    return f'{number:,} of {counted(columns, "column")} left out by ignore: "*"'
 
 
 def print_summary(plan: Plan, console: Console) -> None:
@@ -111,10 +121,19 @@ def print_summary(plan: Plan, console: Console) -> None:
     line.append(", ".join(f"{counts.get(action, 0):,} {fate}" for action, fate in _FATES.items()))
     console.print(line.append("."))
     console.print(_cost_line(header), markup=False)
+    for told in (*workload_lines(header.extra.get(WORKLOAD, ())), *header.extra.get(NOTES, ())):
+        console.print(printable(told), markup=False, highlight=False, soft_wrap=True)
     if lasting := header.extra.get("lasting"):
         console.print(f"Undo: everything but {'; '.join(lasting)}.", markup=False)
     for warning in header.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
+
+
+def written_text(plan: Plan) -> str:
+    """Where the plan is, and what to do with it."""
+    if not plan.has_changes:
+        return f"Nothing to change. Written to {plan.path}."
+    return f"Written to {plan.path}. Apply it with: {command('apply', plan.path)}"
 
 
 def _cost_line(header: Header) -> str:
@@ -146,6 +165,8 @@ def _change_lines(
         yield printable(f"    {name:<{width}}  {told}{marked}"), ""
     if fields is not None and len(change.fields) > fields:
         yield f"    … and {len(change.fields) - fields} more fields", ""
+    for note in change.notes:
+        yield f"    note: {printable(note)}", "yellow"
 
 
 def _diff_text(change: Change, diff: FieldDiff, labels: Mapping[str, str] | None) -> str:

@@ -23,10 +23,12 @@ def reversal(fate: Fate, shape: Entity, current: RecordData | None, aside: Mappi
     """
     change = replace(
         fate.change, id=fate.id, fields={}, marker="", impersonate=None, waits_for=(), barrier=0, reason=None,
-        parent=_parent(fate.change, shape, current), key=_key(fate.change, current),
+        notes=(), parent=_parent(fate.change, shape, current), key=_key(fate.change, current),
     )  # fmt: skip
     if fate.state is not RowState.APPLIED:
         return _rejected(change, _unsettled(fate))
+    if fate.change.action is Action.DELETE and _is_mere_link(shape):
+        return _of_link(change, fate.change)
     if fate.change.action is Action.DELETE:
         return _rejected(change, f"{shape.name} {fate.id} was deleted, and {GONE}")
     if current is None:
@@ -60,6 +62,26 @@ def _parent(change: Change, shape: Entity, current: RecordData | None) -> int | 
     if isinstance(found, int):
         return found
     return None if isinstance(change.parent, Created) else change.parent
+
+
+def _is_mere_link(shape: Entity) -> bool:
+    """Whether a record says nothing but what it connects (who is a secondary resource of which task): then
+    another one of the same content is as good, whatever its id.
+    """
+    fields = [field for field in shape.fields.values() if field.name != "id"]
+    can_be_replaced = "create" in shape.can and "update" not in shape.can
+    return can_be_replaced and all(field.reference and field.is_required for field in fields)
+
+
+def _of_link(change: Change, applied: Change) -> Change:
+    """The same connection once more, known by what it connects."""
+    held: dict[str, Value] = {
+        name: diff.before
+        for name, diff in applied.fields.items()
+        if diff.before is not None and not isinstance(diff.before, Unknown)
+    }
+    fields = {name: FieldDiff(before=None, after=value) for name, value in held.items()}
+    return replace(change, id=None, action=Action.CREATE, key=held, fields=fields)
 
 
 def _of_missing(change: Change, action: Action) -> Change:
@@ -156,7 +178,7 @@ class Lasting:
         self._counts: Counter[str] = Counter()
 
     def add(self, change: Change) -> None:
-        if change.action is Action.DELETE:
+        if change.action is Action.DELETE and not _is_mere_link(self._shape):
             self._counts["deleted {}, which cannot be brought back"] += 1
         elif change.action is Action.CREATE and self._is_creation_lasting:
             self._counts["created {}, which the API can neither delete nor set inactive"] += 1

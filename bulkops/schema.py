@@ -98,6 +98,7 @@ class Entity:
     has_udfs: bool = False
     can_impersonate: bool = False
     is_live: bool = False  # made from the tenant's metadata, not from the catalog
+    tenant: str = ""  # whose metadata that is, as the tenants file calls it: for hints
     is_restricted: bool = False  # this API user sees some of its records only (userAccessForQuery Restricted)
     fields: Mapping[str, Field] = field(default_factory=dict)  # by exact name, UDFs as "udf:Name"
     shipped: Entity | None = field(default=None, compare=False, repr=False)

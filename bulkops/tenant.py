@@ -28,7 +28,7 @@ from pydantic_core import ErrorDetails
 
 from bulkops.errors import Fault, TenantError
 from bulkops.secret import Secret
-from bulkops.wording import nearest
+from bulkops.wording import nearest, sentences
 
 CONFIG_NAME = "bulkops.toml"
 VENDOR_DOMAIN = "autotask.net"
@@ -208,7 +208,8 @@ def pick_tenant(tenants: Mapping[str, Tenant], name: str | None, path: Path) -> 
             return next(iter(tenants.values()))
         raise TenantError(f"{path}: it has several tenants ({known}). Say which with --tenant")
     if name not in tenants:
-        raise TenantError(f"{path}: there is no tenant {name!r}{_meant(name, tenants)}. It knows: {known}")
+        lost = f"{path}: there is no tenant {name!r}{_meant(name, tenants)}"
+        raise TenantError(sentences(lost, f"It knows: {known}"))
     return tenants[name]
 
 

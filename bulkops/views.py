@@ -7,8 +7,9 @@ from typing import Any
 
 from bulkops.change import Action, Change
 from bulkops.plan.encoding import encode
-from bulkops.plan.seal import Header
+from bulkops.plan.seal import Header, StepInfo
 from bulkops.plan.view import PlanState, Status
+from bulkops.workload import KEY, NOTES
 
 
 def plan_json(header: Header, path: Path, sha256: str) -> dict[str, Any]:
@@ -20,18 +21,23 @@ def plan_json(header: Header, path: Path, sha256: str) -> dict[str, Any]:
         "tenant": header.tenant,
         "rows": sum(header.counts.values()),
         "counts": {action.value: header.counts.get(action.value, 0) for action in Action},
-        "sources": [
-            {"step": step.name, "read": step.read, "dropped": step.dropped, "rows": step.rows}
-            for step in header.steps
-        ],
+        "sources": [_source_json(step) for step in header.steps],
         "calls": {"read": header.calls_read, "write": header.calls_write},
         "estimate_s": dict(header.estimate_s),
         "warnings": list(header.warnings),
+        **{key: header.extra[key] for key in (KEY, NOTES) if key in header.extra},
     }
 
 
+def _source_json(step: StepInfo) -> dict[str, Any]:
+    """`left_out`, the columns that nobody named, only where there are any."""
+    rows = {"step": step.name, "read": step.read, "dropped": step.dropped, "rows": step.rows}
+    return {**rows, "left_out": step.left_out} if step.left_out else rows
+
+
 def change_json(change: Change) -> dict[str, Any]:
-    """One line of `show --json`: one row's fate, field by field."""
+    """One line of `show --json`: one row's fate, field by field; `notes` only where there are any."""
+    told = {"notes": list(change.notes)} if change.notes else {}
     return {
         "change": change.n,
         "row": _row_json(change),
@@ -46,6 +52,7 @@ def change_json(change: Change) -> dict[str, Any]:
         },
         "waits_for": list(change.waits_for),
         "reason": change.reason,
+        **told,
     }
 
 
@@ -65,4 +72,5 @@ def status_json(now: Status) -> dict[str, Any]:
         "calls": dict(now.calls),
         "elapsed_s": round(now.elapsed_s, 1),
         "waiting": None if now.state is PlanState.FINISHED else now.waiting,  # nothing is to come
+        "steps": [{"step": one.step, "entity": one.entity, "counts": dict(one.counts)} for one in now.steps],
     }

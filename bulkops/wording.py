@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 TENANT_COUNTS = "The shipped catalog says otherwise, but this tenant's own metadata is what counts"
 
 
+def sentences(first: str, then: str) -> str:
+    """Both, parted by one stop: a question has its own."""
+    return f"{first}{' ' if first.endswith(('?', '.')) else '. '}{then}" if then else first
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """The choice most like `word`, case ignored, or "" where none is."""
     by_folded = {choice.casefold(): choice for choice in choices}
@@ -32,7 +37,7 @@ def field_hint(entity: Entity, name: str, *, as_key: bool = False) -> str:
     """
     meant = entity.meant(name)
     if meant is None:
-        return f"`bulkops describe {entity.name}` lists them"
+        return f"{describe_command(entity)} lists them"
     is_udf_asked = name.casefold().startswith("udf:")
     if name.casefold()[4 * is_udf_asked :] == meant.soap_name.casefold():
         return f"That is the older API's name; here it is `{meant.name}`"
@@ -40,6 +45,12 @@ def field_hint(entity: Entity, name: str, *, as_key: bool = False) -> str:
         return f"Did you mean `{meant.name}`?"
     place = "" if is_udf_asked == meant.is_udf else ", under `udf`" if meant.is_udf else ", under `fields`"
     return f"Did you mean `{meant.name.removeprefix('udf:')}`{place}?"
+
+
+def describe_command(entity: Entity) -> str:
+    """The command that shows the fields of `entity`, those of its tenant where it is known."""
+    tenant = f" --tenant {entity.tenant}" if entity.tenant else ""
+    return f"`bulkops describe {entity.name}{tenant}`"
 
 
 def listed(words: Sequence[str], joint: str = "or") -> str:

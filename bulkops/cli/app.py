@@ -26,11 +26,12 @@ T = TypeVar("T")
 class Commands(TyperGroup):
     """Listed in the order in which one uses them."""
 
-    ORDER = ("demo", "init", "describe", "validate", "plan", "show", "apply", "run", "status", "results",
-             "resolve", "doctor", "simulate")  # fmt: skip
+    ORDER = ("demo", "init", "doctor", "describe", "export", "validate", "plan", "show", "apply", "run",
+             "status", "results", "resolve", "undo", "simulate")  # fmt: skip
 
     def list_commands(self, ctx: object) -> list[str]:
-        return sorted(self.commands, key=self.ORDER.index)
+        places = {name: place for place, name in enumerate(self.ORDER)}
+        return sorted(self.commands, key=lambda name: places.get(name, len(places)))
 
 
 app = typer.Typer(

@@ -26,8 +26,8 @@ from bulkops.cli.app import (
     run_async,
 )
 from bulkops.cli.display import LiveLine, Pace
+from bulkops.cli.files import PlanArgument, open_plan
 from bulkops.cli.interrupt import stop_on_signals
-from bulkops.cli.show import PlanArgument
 from bulkops.errors import JournalError, PlanError, RefusedError
 from bulkops.progress import OnDrift
 
@@ -67,10 +67,10 @@ def apply(
     config: ConfigOption = None,
 ) -> int:
     """Apply a plan, or go on with one: each row exactly once."""
-    from bulkops.plan import Plan, PlanState
+    from bulkops.plan import PlanState
 
     released = allowed(allow)
-    plan = Plan.open(plan_path)
+    plan = open_plan(plan_path)
     check_kinds(plan, released)
     now = plan.status()
     if now.state is not PlanState.FINISHED:

@@ -11,6 +11,7 @@ import typer
 from bulkops.cli import exits
 from bulkops.cli.app import ConfigOption, JsonOption, app, config_of, err, out, run_async
 from bulkops.cli.display import LiveLine
+from bulkops.cli.files import JobArgument, must_be_job
 from bulkops.cli.jobs import SourceOption, sources_of
 from bulkops.errors import TenantError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def plan(
-    job_path: Annotated[Path, typer.Argument(metavar="JOB", help="The job file.")],
+    job_path: JobArgument,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The plan file; default: NAME.plan.")
     ] = None,
@@ -32,7 +33,7 @@ def plan(
     config: ConfigOption = None,
 ) -> int:
     """Show what a job would change, field by field. Only reads."""
-    from bulkops.render import command, print_plan
+    from bulkops.render import print_plan, written_text
     from bulkops.views import plan_json
 
     made = run_async(partial(make_plan, job_path, output, sources_of(source), config_of(config)))
@@ -40,10 +41,8 @@ def plan(
         out.json(plan_json(made.header, made.path, made.sha256))
     else:
         print_plan(made, out)
-        out.print(f"Written to {made.path}. Apply it with: {command('apply', made.path)}", markup=False)
-    counts = made.header.counts
-    has_changes = any(counts[action] for action in ("create", "update", "delete"))
-    return exits.CHANGES if detailed_exitcode and has_changes else exits.DONE
+        out.print(written_text(made), markup=False)
+    return exits.CHANGES if detailed_exitcode and made.has_changes else exits.DONE
 
 
 async def make_plan(
@@ -57,6 +56,7 @@ async def make_plan(
     from bulkops.tenant import load_tenant
     from bulkops.validate import told_with
 
+    must_be_job(job_path)
     job = load_job(job_path, sources=sources, keep_faults=True)
     path = output or Path(f"{job.name}.plan")
     check_overwrite(path)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bulkops.cli.app import app, out
-from bulkops.cli.show import PlanArgument
+from bulkops.cli.files import PlanArgument, open_plan
 
 
 class Format(StrEnum):
@@ -26,11 +26,10 @@ def results(
     ] = Format.CSV,
 ) -> None:
     """Write where each row ended to files that a job can read back."""
-    from bulkops.plan import Plan
     from bulkops.report.results import write_results
     from bulkops.report.summary import counts_text, feed_back_text, files_text, print_steps
 
-    plan = Plan.open(plan_path)
+    plan = open_plan(plan_path)
     written = write_results(plan, folder, as_workbook=file_format is Format.XLSX)
     out.print(counts_text(plan.progress()))
     print_steps(plan, out)

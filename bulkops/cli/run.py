@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from bulkops.cli import exits
 from bulkops.cli.app import (
@@ -31,6 +27,7 @@ from bulkops.cli.apply import (
     tell,
     tenant_of,
 )
+from bulkops.cli.files import JobArgument
 from bulkops.cli.jobs import SourceOption, sources_of
 from bulkops.cli.plan import make_plan
 from bulkops.progress import OnDrift
@@ -38,7 +35,7 @@ from bulkops.progress import OnDrift
 
 @app.command()
 def run(
-    job_path: Annotated[Path, typer.Argument(metavar="JOB", help="The job file.")],
+    job_path: JobArgument,
     yes: YesOption = False,
     allow: AllowOption = None,
     source: SourceOption = None,

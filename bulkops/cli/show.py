@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bulkops.cli.app import app, out
-
-PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan file.")]
+from bulkops.cli.files import PlanArgument, open_plan
 
 
 @app.command()
@@ -18,11 +16,10 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print one row a line, as JSON.")] = False,
 ) -> None:
     """Show a plan again, every row of it."""
-    from bulkops.plan import Plan
     from bulkops.render import print_plan
     from bulkops.views import change_json
 
-    plan = Plan.open(plan_path)
+    plan = open_plan(plan_path)
     if not as_json:
         print_plan(plan, out, most=None)
         return

@@ -12,7 +12,7 @@ from bulkops.cli import exits
 from bulkops.cli.app import ConfigOption, JsonOption, app, config_of, err, out, run_async
 from bulkops.cli.apply import tenant_of
 from bulkops.cli.display import LiveLine
-from bulkops.cli.show import PlanArgument
+from bulkops.cli.files import PlanArgument, open_plan
 
 if TYPE_CHECKING:
     from bulkops.plan import Plan
@@ -29,19 +29,22 @@ def undo(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> int:
-    """Plan the way back: what was applied is restored, deleted or set inactive. Only reads."""
-    from bulkops.plan import Plan
-    from bulkops.render import command, print_plan
+    """Plan the way back of what was applied.
+
+    Records are restored, deleted or set inactive by applying that plan; making it only reads. What cannot be
+    taken back is named.
+    """
+    from bulkops.render import print_plan, written_text
     from bulkops.views import plan_json
 
-    plan = Plan.open(plan_path)
+    plan = open_plan(plan_path)
     path = output or plan_path.with_name(f"{plan_path.stem}.undo.plan")
     made = run_async(partial(make_undo, plan, path, tenant_of(plan, config_of(config), None)))
     if as_json:
         out.json(plan_json(made.header, made.path, made.sha256))
     else:
         print_plan(made, out)
-        out.print(f"Written to {made.path}. Apply it with: {command('apply', made.path)}", markup=False)
+        out.print(written_text(made), markup=False)
     return exits.DONE
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from bulkops.cli import exits
 from bulkops.cli.app import JsonOption, app, err, out, run_async
 from bulkops.cli.display import LiveLine
+from bulkops.cli.files import JobArgument, must_be_job
 from bulkops.cli.jobs import SourceOption, sources_of
 
 if TYPE_CHECKING:
@@ -22,14 +21,16 @@ if TYPE_CHECKING:
 
 @app.command()
 def validate(
-    job_path: Annotated[Path, typer.Argument(metavar="JOB", help="The job file.")],
+    job_path: JobArgument,
     source: SourceOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Check a job offline: its file, its sources, every row. Like faults are told as one; --json has each."""
     from bulkops.job import load_job
 
-    job = load_job(job_path, sources=sources_of(source), keep_faults=True)
+    sources = sources_of(source)
+    must_be_job(job_path)
+    job = load_job(job_path, sources=sources, keep_faults=True)
     return run_async(partial(_as_json if as_json else _as_text, job, job_path))
 
 
@@ -48,23 +49,37 @@ async def _as_text(job: Job, path: Path) -> int:
             found[fault.step].add(str(fault.place), str(fault.error))
         if check.faults:
             raise await refusal(examined, progress=line.checking)
+    told: set[str] = set()
     for ready in examined.steps:
-        _print_step(ready, found[ready.step.name])
+        _print_step(ready, found[ready.step.name], told)
     good = check.rows - check.at_fault
-    out.print(f"{path} is valid; {good:,} of {check.rows:,} rows can be planned.", markup=False)
+    is_asked = [ready for ready in examined.steps if ready.query is not None]
+    has_none = bool(is_asked) or examined.expansion is not None
+    rows = f"; {good:,} of {check.rows:,} rows can be planned" if check.rows or not has_none else ""
+    out.print(f"{path} is valid{rows}.", markup=False)
+    for ready in is_asked:
+        out.print(f"The rows of step {ready.step.name} are the tenant's: they are read by `bulkops plan`.")
     if any(grouped.is_shortened for grouped in found.values()):
         out.print(f"Every fault of every row: bulkops validate {path} --json", markup=False)
     out.print("What only the tenant knows (its picklists, its records) is checked by `bulkops plan`.")
     return exits.WITH_ERRORS if check.at_fault else exits.DONE
 
 
-def _print_step(ready: ReadyStep, found: Grouped) -> None:
-    from bulkops.render import printable
+def _print_step(ready: ReadyStep, found: Grouped, told: set[str]) -> None:
+    """`told`: warnings of steps before; what two steps read is warned of once."""
+    from bulkops.render import left_out_text, printable
 
-    written = f", {ready.source.dialect}" if ready.source.dialect else ""
-    out.print(f"step {ready.step.name}: {ready.source.display}{written}", markup=False)
+    source = ready.source
+    facts = [source.display]
+    if source.dialect:
+        facts.append(str(source.dialect))
+    if ready.left_out:
+        facts.append(left_out_text(ready.left_out, len(source.columns)))
+    out.print(f"step {ready.step.name}: {', '.join(facts)}", markup=False)
     for warning in _warnings(ready):
-        out.print(printable(f"  Warning: {warning}"), markup=False)
+        if warning not in told:
+            told.add(warning)
+            out.print(printable(f"  Warning: {warning}"), markup=False)
     for line in found.lines():
         out.print(printable(f"  {line}"), markup=False)
 
@@ -93,7 +108,7 @@ async def _as_json(job: Job, path: Path) -> int:
     faults = sorted({*examined.faults, *check.faults}, key=position)
     rest = {
         "faults": [{"where": f.where, "message": f.message, "hint": f.hint} for f in faults],
-        "warnings": [warning for ready in examined.steps for warning in _warnings(ready)],
+        "warnings": list(dict.fromkeys(w for ready in examined.steps for w in _warnings(ready))),
         "rows": check.rows,
         "rows_at_fault": check.at_fault,
         "valid": not faults,

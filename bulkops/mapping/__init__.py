@@ -296,7 +296,7 @@ class _Compiler:
         where, source, names = self.step.where("ignore"), self.columns.source, list(map(_as_yaml, unused))
         if len(names) == 1:
             message = f"the column `{names[0]}` of {source} is neither used nor ignored"
-            self.fault(where, message, "Map it, or add it to `ignore`")
+            self.fault(where, message, f"Map it, or add it to `ignore`: [{names[0]}]")
         else:
             message = f"{len(names)} columns of {source} are neither used nor ignored"
             rest = f' (`ignore: "{REST}"` is for all that nothing uses)' if len(names) > MANY else ""

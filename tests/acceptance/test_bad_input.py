@@ -248,9 +248,14 @@ def test_a_redirect_is_not_followed(untouched: Desk) -> None:
 
 def test_a_full_disk_while_planning_leaves_nothing(untouched: Desk) -> None:
     """The message says that the disk does not take it; no half plan stays behind."""
-    _limit_file_size = _file_size_limit(20_000)
-    said = untouched.refused("plan", "customers.yaml", preexec_fn=_limit_file_size)
+    said = untouched.refused("plan", untouched.customers(1000), preexec_fn=_file_size_limit(200_000))
     assert "customers.plan" in said
+
+
+def test_a_disk_that_takes_nothing_at_all_is_told_at_once(untouched: Desk) -> None:
+    """What all processes share is written before the plan, so that is named; nothing stays behind."""
+    said = untouched.refused("plan", "customers.yaml", preexec_fn=_file_size_limit(20_000))
+    assert len(said.splitlines()) == 1 and "cannot be used" in said
 
 
 def test_a_full_disk_while_applying_stops_before_anything_is_unknown(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,11 @@ import pytest
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Desk, Start
 
-COMMANDS = ("plan", "show", "validate", "apply", "status", "results", "run", "simulate", "demo", "describe")
+COMMANDS = (
+    "demo", "init", "doctor", "describe", "export", "validate", "plan", "show", "apply", "run", "status",
+    "results", "resolve", "undo", "simulate",
+)  # fmt: skip
+README = Path(__file__).resolve().parents[2] / "README.md"
 COUNTS = {"applied", "unchanged", "rejected", "held", "pending"}
 ACTIONS = {"create", "update", "delete", "unchanged", "rejected"}
 
@@ -24,12 +29,16 @@ ACTIONS = {"create", "update", "delete", "unchanged", "rejected"}
 
 
 def test_help_names_every_command(desk: Desk) -> None:
-    """Who types `bulkops --help` sees all there is, in the order in which it is used."""
-    said = desk.run("--help").out
-    for command in COMMANDS:
-        assert f"\n  {command}  " in said
-    assert said.index("\n  demo  ") < said.index("\n  plan  ") < said.index("\n  apply  ")
-    assert "..." not in said.partition("Commands:")[2], "a line is cut off"
+    """Who types `bulkops --help` sees all there is, each in a line, in the order in which it is used."""
+    lines = desk.run("--help").out.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == list(COMMANDS)
+    assert not [line for line in lines if line.endswith("...")], "a line is cut off"
+
+
+def test_the_readme_names_every_command() -> None:
+    """Its table has the commands of `--help`, in the same order."""
+    table = README.read_text("utf-8").partition("### Commands")[2].partition("\n\nExit codes")[0]
+    assert re.findall(r"^\| `bulkops (\w+)", table, re.MULTILINE) == list(COMMANDS)
 
 
 def test_each_command_has_help(desk: Desk) -> None:
@@ -172,11 +181,12 @@ def test_json_is_what_the_contract_says(desk: Desk) -> None:
 def _check_status(status: dict[str, Any], state: str, **counts: int) -> None:
     assert {key: type(value) for key, value in status.items()} == {
         "plan": str, "state": str, "rows": int, "counts": dict, "calls": dict, "elapsed_s": float,
-        "waiting": type(status["waiting"]),
+        "waiting": type(status["waiting"]), "steps": list,
     }  # fmt: skip
     assert status["state"] == state
     assert status["counts"] == {**dict.fromkeys(COUNTS, 0), **counts}
     assert sum(status["counts"].values()) == status["rows"] == 5
+    assert status["steps"] == [{"step": "customers", "entity": "Companies", "counts": status["counts"]}]
     assert set(status["calls"]) == {"read", "write"}
     assert status["waiting"] is None
 

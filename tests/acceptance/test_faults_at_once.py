@@ -358,12 +358,15 @@ def test_a_time_without_offset_is_read_as_utc_and_said_so(desk: Desk) -> None:
     desk.table("tickets.csv", TICKETS[0], *((f"N{n}", *TICKETS[4][1:]) for n in range(3)))
     for command in ("plan", "validate"):
         said = desk.run(command, "rows.yaml").out
-        (warning,) = [line for line in said.splitlines() if "Warning: tickets" in line]
+        told = [line for line in said.splitlines() if "Warning: tickets" in line]
+        (warning,) = [line for line in told if "offset" in line]
         for part in ("dueDateTime", "column Due", "25/10/2026 12:30", "UTC", "timezone: Europe/Madrid"):
             assert part in warning
-    assert len(desk.plan("rows.yaml")["warnings"]) == 1
+    assert [told for told in desk.plan("rows.yaml")["warnings"] if "offset" in told] == [
+        warning.strip().removeprefix("Warning: ")
+    ]
     desk.table("tickets.csv", TICKETS[0], ("N1", *TICKETS[4][1:4], "2026-10-25T02:30:00+02:00", "", ""))
-    assert desk.plan("rows.yaml")["warnings"] == []
+    assert [told for told in desk.plan("rows.yaml")["warnings"] if "offset" in told] == []
     desk.write("rows.yaml", ROWS_AT_FAULT)
     desk.table("tickets.csv", *(TICKETS[0], TICKETS[4]))
     assert "Warning" not in desk.run("validate", "rows.yaml").out

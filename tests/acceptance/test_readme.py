@@ -9,21 +9,22 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pandas import DataFrame
+
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Desk
 
     OwnDesk = Callable[..., Desk]
 
 ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
 ANYTHING = "…"  # a line of its own: any lines may stand there
 CHANGING = (r"\d+(?=\.\d+ s\b| s\b| calls? to read)", r"(?<=database )\d+", r"(?<=\.)\d+(?= s\b)")
 
 
 def tour() -> Iterator[tuple[str, list[str]]]:
     """Commands of the section with the lines below each, up to the next one or the end of its block."""
-    text = (
-        (ROOT / "README.md").read_text("utf-8").partition("## Five minutes")[2].partition("### Commands")[0]
-    )
+    text = README.read_text("utf-8").partition("## Five minutes")[2].partition("### Commands")[0]
     for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, *lines = part.splitlines()
@@ -63,3 +64,29 @@ def test_what_the_readme_shows_is_what_is_printed(own_desk: OwnDesk) -> None:
         ran.append(words[0])
         assert not shown or fits(shown, printed), f"{command}\n{said.out}{said.err}"
     assert ran == ["validate", "plan", "apply", "apply", "results", "plan"]
+
+
+def test_the_job_of_the_readme_is_one(own_desk: OwnDesk) -> None:
+    """The reference says nothing that no job can say: with files that have its columns it is valid."""
+    desk = own_desk()
+    text = README.read_text("utf-8").partition("### A job\n")[2]
+    desk.write("job.yaml", re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0])
+    desk.write("clients.csv", "Id;Name;Phone;Kind;Manager;Colour;Size\n1;Ann;5;Client;a@b.test;red;XL\n")
+    frame = {
+        "No": "7", "Client": "1", "Last": "Noe", "First": "Ann", "Subject": "It", "Text": "burns",
+        "Urgent": "Yes", "Hours": "1,5", "Due": "31/01/2026 12:00", "Author": "a@b.test",
+    }  # fmt: skip
+    DataFrame([frame]).to_excel(desk.folder / "tickets.xlsx", sheet_name="Open", index=False)
+    said = desk.run("validate", "job.yaml").out
+    assert "job.yaml is valid; 2 of 2 rows can be planned." in said
+
+
+def test_every_room_is_on_the_map() -> None:
+    """The table of the design names what there is, and nothing that is gone."""
+    table = README.read_text("utf-8").partition("| room | holds |\n")[2].partition("\n\n")[0]
+    rooms = "".join(line.split("|")[1] for line in table.splitlines())
+    named = re.findall(r"`([\w/]+)`", rooms)
+    package = ROOT / "bulkops"
+    files = [path.stem for path in package.glob("[!_]*.py")]
+    folders = {f"{path.parent.name}/" for path in package.glob("*/*") if path.parent.name != "__pycache__"}
+    assert sorted(named) == sorted([*files, *folders])

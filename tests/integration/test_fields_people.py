@@ -12,7 +12,8 @@ from bulkops.errors import JobError
 
 async def test_people_who_differ(here: Any) -> None:
     """Inactive, unknown, of one name with another; by e-mail, by first and last name: each told as it is."""
-    by_mail = "{externalID: Key, assignedResourceID: {column: Who, lookup: email}}"
+    role = "assignedResourceRoleID: {value: Engineer, lookup: name}"
+    by_mail = f"{{externalID: Key, assignedResourceID: {{column: Who, lookup: email}}, {role}}}"
     plan = await here.plan(
         here.step("Tickets", "update", "[externalID]", by_mail),
         a="Key,Who\nLT-1,JONAS.WEBER@northgate.test\nLT-2,nobody@northgate.test\n"
@@ -25,13 +26,16 @@ async def test_people_who_differ(here: Any) -> None:
         "column Who 'nobody@northgate.test': no Resources record has this email",
     ]
     assert [c.action.value for c in plan.changes()][2] == "update"
-    by_name = "{externalID: Key, assignedResourceID: {columns: [Last, First], lookup: [lastName, firstName]}}"
+    by_name = (
+        "{externalID: Key, assignedResourceID: {columns: [Last, First], lookup: [lastName, firstName]},"
+        f" {role}}}"
+    )
     table = here.simulator.store.table("Resources")
     twins = [row["id"] for row in here.rows("Resources") if row["lastName"] == "Santos"]
     table.update(twins[1], {"isActive": False})
     plan = await here.plan(
         here.step("Tickets", "update", "[externalID]", by_name),
-        a="Key,Last,First\nLT-1,santos,maria\nLT-2,Osei,Daniel\nLT-3,,Daniel\nLT-4,Osei,\n",
+        a="Key,Last,First\nLT-1,santos,maria\nLT-5,Osei,Daniel\nLT-3,,Daniel\nLT-4,Osei,\n",
     )
     assert here.reasons(plan) == [
         f"column Last, First 'santos / maria': 2 Resources records have this lastName and firstName: "
@@ -57,6 +61,9 @@ async def test_any_inactive_record_is_told_and_allowed_by_word(  # noqa: PLR0917
 ) -> None:
     """Whether the entity keeps it as true and false or, as contacts do, as 1 and 0."""
     key = "T-3" if entity == "Tasks" else "LT-1"
+    if field == "companyID":  # a ticket that has a contact cannot move to another company
+        ticket = here.row("Tickets", externalID="LT-1")["id"]
+        here.simulator.store.table("Tickets").update(ticket, {"contactID": None, "companyLocationID": None})
     rows = f"Key,Cell\n{key},{cell}\n"
     asked = f"{{externalID: Key, {field}: {{column: Cell, lookup: {lookup}}}}}"
     plan = await here.plan(here.step(entity, "update", "[externalID]", asked), a=rows)

@@ -109,7 +109,11 @@ async def test_every_row_is_written_once(tmp_path: Path) -> None:
     target = MemoryTarget(
         {"Companies": [{"id": 5, "phone": "old"}], "TimeEntries": [{"id": 7}]}, per_entity=2
     )
-    changes = [*(create(n) for n in range(1, 51)), update(51, 5, {"phone": "new"}, before="old"), delete(52, 7)]
+    changes = [
+        *(create(n) for n in range(1, 51)),
+        update(51, 5, {"phone": "new"}, before="old"),
+        delete(52, 7),
+    ]
     status = await apply(plan_of(tmp_path, changes), target)
     assert status.state == "finished"
     assert status.counts == {"applied": 52, "unchanged": 0, "rejected": 0, "held": 0, "pending": 0}

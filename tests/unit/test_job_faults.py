@@ -37,7 +37,7 @@ def faults(tmp_path: Path) -> FaultsOf:
         path = tmp_path / "job.yaml"
         path.write_text(text, "utf-8")
         with pytest.raises(JobError) as caught:
-            load_job(path, only_supported=False)
+            load_job(path)
         return [str(fault).removeprefix(f"{path}:") for fault in caught.value.faults]
 
     return _faults

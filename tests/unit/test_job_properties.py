@@ -142,7 +142,7 @@ def load(path: Path, text: str) -> Job | None:
     path.write_bytes(data)
     lines = max(1, len(data.decode("utf-8", "replace").splitlines()))
     try:
-        return load_job(path, only_supported=False)
+        return load_job(path)
     except JobError as error:
         assert error.faults
         found = []

@@ -327,6 +327,7 @@ def test_a_restart_in_a_full_window_stays_within_the_grant(requests: int) -> Non
 def test_a_tiny_grant_polls_from_the_work_itself() -> None:
     """With 1 to 3 calls a window nothing is set aside: a poll is a call like any other."""
     one = bucket(2, learned=False)
+    assert one.poll_free_at(0) == 0
     assert one.take_poll(0) is one.calls
     assert one.next_poll_at(1, waiting=True) > 1  # no storm of polls where the first one fails
     one.learn(1, count=1, asked=0)

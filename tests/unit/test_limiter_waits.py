@@ -154,6 +154,7 @@ def test_a_token_ends_once(virtual: Virtual) -> None:
         token.unused()
         token.answered()
         token.lost()
+        token.unused()
         assert one.usage().used == 0
 
     virtual(story)
@@ -168,6 +169,7 @@ def test_a_call_that_never_left_lets_the_next_go_on(virtual: Virtual) -> None:
         waiter = asyncio.create_task(one.acquire())
         await settled()
         tokens[0].unused()
+        assert one.why_waiting() is None  # it does not wait for long
         await waiter
         assert now() < 0.001
 
@@ -261,6 +263,21 @@ def test_a_refusal_wakes_the_poller(virtual: Virtual) -> None:
         one.refused()
         await due
         assert now() < 10
+
+    virtual(story)
+
+
+def test_whether_anything_could_leave_is_known_beforehand(virtual: Virtual) -> None:
+    """A run that would only ask has no need to wait for an hour: polls and calls have tokens of their own."""
+
+    async def story() -> None:
+        one = limiter()
+        assert (one.may_poll(), one.has_room()) == (True, True)
+        await take_all(one)
+        assert (one.may_poll(), one.has_room()) == (True, False)
+        while one.may_poll():
+            (await one.acquire(poll=True)).answered()
+        assert (one.may_poll(), one.has_room()) == (False, False)
 
     virtual(story)
 

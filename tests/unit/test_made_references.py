@@ -46,6 +46,8 @@ TASKS = """
       taskType: {value: "1"}
       projectID: REFERENCE
       assignedResourceID: {template: "{{ First }}.{{ Last }}", lookup: userName}
+      assignedResourceRoleID: {value: "5"}
+      billingCodeID: {value: "6"}
 """
 ROWS: Mapping[str, list[Mapping[str, Scalar]]] = {
     "Companies": [{"id": 7, "companyName": "Acme"}],

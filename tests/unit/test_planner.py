@@ -46,7 +46,7 @@ class Planned:
 
     async def plan(self, target: MemoryTarget, steps: str, *, name: str = "x.plan") -> Plan:
         job = self.file("job.yaml", f"version: 1\nname: trial\ntenant: acme\nsteps:\n{steps}")
-        return await build_plan(load_job(job, only_supported=False), target, self.folder / name)
+        return await build_plan(load_job(job), target, self.folder / name)
 
 
 @pytest.fixture
@@ -295,9 +295,14 @@ async def test_lookups_become_ids_or_reject_the_row(planned: Planned) -> None:
     plan = await planned.plan(
         ReadOnly({"Tasks": TASKS, "Resources": people}),
         "  - {name: t, entity: Tasks, action: update, source: {file: t.csv}, match: [externalID],\n"
-        "     fields: {externalID: Key, assignedResourceID: {column: Who, lookup: email}}}\n",
+        "     fields: {externalID: Key, assignedResourceID: {column: Who, lookup: email},\n"
+        "              assignedResourceRoleID: {value: 5}, billingCodeID: {value: 6}}}\n",
     )
-    assert plan.change(1).fields == {"assignedResourceID": FieldDiff(before=None, after=71)}
+    assert plan.change(1).fields == {
+        "assignedResourceID": FieldDiff(before=None, after=71),
+        "assignedResourceRoleID": FieldDiff(before=None, after=5),
+        "billingCodeID": FieldDiff(before=None, after=6),
+    }
     assert fates(plan)[1:] == [("rejected", None), ("rejected", None)]
     assert "'nobody@acme.test': no Resources record has this email" in reasons(plan)[1]
     assert "2 Resources records have this email: 72, 73" in reasons(plan)[2]

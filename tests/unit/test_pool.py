@@ -233,6 +233,19 @@ def test_a_call_that_fails_frees_its_slot(virtual: Virtual) -> None:
     virtual(story)
 
 
+def test_who_waits_for_slots_of_our_own_gives_no_reason(virtual: Virtual) -> None:
+    """It is the pace of things; only slots that other processes have are worth a sentence."""
+
+    async def story() -> None:
+        one = pool(1)
+        calls = [asyncio.create_task(hold(one, "Tasks", 0.1)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert (one.waiting(), one.why_waiting()) == (2, None)
+        await asyncio.gather(*calls)
+
+    virtual(story)
+
+
 async def test_it_works_in_real_time_too() -> None:
     """Ten calls of a hundredth of a second and as much lag, two at a time."""
     one = Pool(per_entity=2, release_s=0.01)

@@ -239,7 +239,7 @@ def test_an_unknown_tenant_lists_the_known_ones(tmp_path: Path) -> None:
     """Asking for a tenant that is not there names those that are, and the likeliest."""
     path = written(tmp_path, GOOD)
     tenants = load_tenants(path)
-    with pytest.raises(TenantError, match=r"no tenant 'acm', did you mean 'acme'\?\. It knows: acme, beta"):
+    with pytest.raises(TenantError, match=r"no tenant 'acm', did you mean 'acme'\? It knows: acme, beta"):
         pick_tenant(tenants, "acm", path)
     with pytest.raises(TenantError, match="--tenant"):
         pick_tenant(tenants, None, path)

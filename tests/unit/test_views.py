@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff
 from bulkops.plan.seal import Header, StepInfo
-from bulkops.plan.view import PlanState, Status
+from bulkops.plan.view import PlanState, Status, StepStatus
 from bulkops.record import Created
 from bulkops.views import change_json, plan_json, status_json
 
@@ -75,8 +75,10 @@ def test_where_a_plan_stands_is_shown_as_the_contract_says() -> None:
     status = Status(
         plan=Path("x.plan"), state=PlanState.FINISHED, rows=100, counts=counts,
         calls={"read": 3, "write": 81}, elapsed_s=61.34, waiting=None,
+        steps=(StepStatus(step="tasks", entity="Tasks", counts=counts),),
     )  # fmt: skip
     assert status_json(status) == {
         "plan": "x.plan", "state": "finished", "rows": 100, "counts": counts,
         "calls": {"read": 3, "write": 81}, "elapsed_s": 61.3, "waiting": None,
+        "steps": [{"step": "tasks", "entity": "Tasks", "counts": counts}],
     }  # fmt: skip

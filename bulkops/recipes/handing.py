@@ -1,0 +1,155 @@
+"""One kind of work being handed over: a row for each piece that goes, and for what cannot, with the reason.
+
+Who gets it is decided by `division`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+
+from bulkops.errors import Fault
+from bulkops.recipes.base import text_of
+from bulkops.recipes.cast import Cast
+from bulkops.recipes.division import Division, Nobody, Piece
+from bulkops.recipes.gather import Entry, Gathered
+from bulkops.recipes.people import Colleague
+from bulkops.recipes.work import FOLLOWED, HOURS, ROLE, TO, Stage, hours_of, number
+from bulkops.record import FromStep
+from bulkops.targets.base import RecordData
+
+DEPARTMENT = "departmentID"
+
+Hinder = Callable[[Colleague], str]
+Value = Callable[[Stage, Gathered, RecordData], Hashable]
+
+
+class Handing:
+    """Of one stage. `owners`: who got what, by entity and record; `faults`: which role nobody can tell."""
+
+    def __init__(
+        self,
+        one: Stage,
+        held: Gathered,
+        cast: Cast,
+        division: Division,
+        *,
+        value: Value,
+        owners: dict[str, dict[int, int]],
+    ) -> None:
+        self.faults: dict[Fault, None] = {}
+        self._one = one
+        self._held = held
+        self._cast = cast
+        self._division = division
+        self._value = value
+        self._owners = owners
+        self._dropped = 0
+        self._elsewhere = 0  # tasks
+
+    def over(self) -> None:
+        owners = self._owners.setdefault(self._one.kind.entity, {})
+        for record in self._held.pile or ():
+            taker = self._record(record)
+            if taker is not None:
+                owners[int(record["id"] or 0)] = taker.id
+        for entry in self._held.entries:
+            self._entry(entry)
+
+    def told(self) -> Iterator[str]:
+        if self._dropped:
+            yield (
+                f"{self._dropped:,} {self._one.kind.entity} of {self._cast.giver} are only taken out: "
+                "everybody who could have them is on that work already"
+            )
+        if self._elsewhere:
+            yield (
+                f"{self._elsewhere:,} {self._one.kind.entity} are in other departments than "
+                f"{self._cast.giver}. The API puts a task into that of its resource: undo cannot change that"
+            )
+
+    def _about(self, work: RecordData, id: int) -> dict[str, str]:
+        return {"id": str(id), **{name: text_of(work.get(name)) for name in self._one.names}}
+
+    def _given(self, taker: Colleague, before: int | None) -> dict[str, str]:
+        """The cells that say who gets it, in which role. What role cannot be told is a fault of the job."""
+        kind = self._one.kind
+        cells = {TO: taker.person.name, kind.person: str(taker.id)}
+        if kind.role:
+            role = self._cast.roles.pick(taker, kind, before)
+            if isinstance(role, str):
+                self.faults[Fault(where=taker.where, message=role)] = None
+            else:
+                cells |= {ROLE: self._cast.roles.names.get(role, ""), kind.role: str(role)}
+        return cells
+
+    # --- records ---
+
+    def _record(self, record: RecordData) -> Colleague | None:
+        kind, id = self._one.kind, int(record["id"] or 0)
+        hours = hours_of(kind, record)
+        piece = Piece(
+            hours=hours, value=self._value(self._one, self._held, record), hinders=self._secondary(id)
+        )
+        cells = self._about(record, id) | ({HOURS: f"{hours:.10g}"} if hours is not None else {})
+        taker = self._division.give(piece)
+        if isinstance(taker, Nobody):
+            self._one.rows.put(cells, line=id, fault=taker.reason, found=record)
+            return None
+        cells |= self._given(taker, number(record.get(kind.role)))
+        self._one.rows.put(cells, line=id, found=record)
+        self._elsewhere += self._is_elsewhere(record)
+        return taker
+
+    def _is_elsewhere(self, record: RecordData) -> bool:
+        home = self._cast.roles.home(self._cast.giver.id) if self._cast.giver else None
+        return home is not None and DEPARTMENT in record and record[DEPARTMENT] != home
+
+    def _secondary(self, id: int) -> Hinder:
+        def hinders(one: Colleague) -> str:
+            if (id, one.id) not in self._held.on_it:
+                return ""
+            entries = self._one.kind.also_on.entity if self._one.kind.also_on else ""
+            return f"{one.person} is a secondary resource of it already: take them out of {entries} first"
+
+        return hinders
+
+    # --- entries ---
+
+    def _entry(self, entry: Entry) -> None:
+        """Another entry is made and this one deleted; only deleted, where all who could have it are on it."""
+        kind, id = self._one.kind, int(entry.record["id"] or 0)
+        led = FOLLOWED.get(kind.entity)
+        follows = self._owners.get(led.entity, {}).get(entry.leads) if led and entry.leads else None
+        piece = Piece(
+            value=self._value(self._one, self._held, entry.work), follows=follows, hinders=self._on_it(entry)
+        )
+        cells = self._about(entry.work, id) | {kind.link: str(entry.link)}
+        taker = self._division.give(piece)
+        if isinstance(taker, Nobody):
+            if taker.is_hindered:
+                self._dropped += 1
+                self._gone(entry, cells, None)
+            else:
+                self._one.rows.put(cells, line=id, fault=taker.reason)
+            return
+        self._held.on_it.add((entry.link, taker.id))
+        self._one.rows.put(cells | self._given(taker, number(entry.record.get(kind.role))), line=id)
+        self._gone(entry, cells | {TO: taker.person.name}, taker)
+
+    def _gone(self, entry: Entry, cells: Mapping[str, str], taker: Colleague | None) -> None:
+        """The old entry goes only once there is the new one."""
+        assert self._one.gone is not None
+        needs = None
+        if taker is not None:
+            key = (str(entry.link), str(taker.id))
+            needs = FromStep(step=self._one.steps[0].name, key=key)
+        id = int(entry.record["id"] or 0)
+        self._one.gone.put(cells, line=id, found=dict(entry.record), needs=needs)
+
+    def _on_it(self, entry: Entry) -> Hinder:
+        def hinders(one: Colleague) -> str:
+            is_primary = number(entry.work.get("assignedResourceID")) == one.id
+            is_on_it = is_primary or (entry.link, one.id) in self._held.on_it
+            return f"{one.person} is on it already" if is_on_it else ""
+
+        return hinders

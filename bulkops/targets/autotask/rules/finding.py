@@ -1,0 +1,44 @@
+"""What a rule of the API says about one change. Pure.
+
+Only a fact that the vendor states, or that live tenants answer with, and that has no other reading, rejects
+a row. Of everything else the user is told, the row goes, and the API decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    REJECT = "reject"  # the API refuses it
+    DOUBT = "doubt"  # the API may refuse it: reports and inferences are not enough to take the row away
+    EFFECT = "effect"  # the API does more than the row says, or less
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """`text` of a rejection is about its row; otherwise it is what many rows share, and told once.
+
+    That of a doubt says why the API may refuse. `detail` is what it means for this row, `amounts` are what
+    adds up over rows: `{"open task": 4}`.
+    """
+
+    kind: Kind
+    text: str
+    about: str = ""  # the field of the row
+    detail: str = ""
+    amounts: Mapping[str, float] = field(default_factory=dict)
+
+
+def reject(text: str, *, about: str = "") -> Finding:
+    return Finding(kind=Kind.REJECT, text=text, about=about)
+
+
+def doubt(text: str, *, about: str = "", detail: str = "") -> Finding:
+    return Finding(kind=Kind.DOUBT, text=text, about=about, detail=detail)
+
+
+def effect(text: str, *, detail: str = "", amounts: Mapping[str, float] | None = None) -> Finding:
+    return Finding(kind=Kind.EFFECT, text=text, detail=detail, amounts=amounts or {})

@@ -1,0 +1,152 @@
+"""Tickets, who works on them, and their notes. Pure.
+
+Sources: TicketsEntity.htm, TicketNotesEntity.htm, live error texts (REST-FACTS 4.3, 8.1.12, 8.1.13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from bulkops.targets.autotask.rules import people, places
+from bulkops.targets.autotask.rules.case import Case, known_id, named, rule
+from bulkops.targets.autotask.rules.finding import Finding, Kind, doubt, effect, reject
+from bulkops.targets.autotask.rules.places import COMPLETE
+from bulkops.targets.autotask.rules.taskwork import MOST_SECONDARY
+
+
+def role(case: Case) -> Iterator[Finding]:
+    yield from people.missing(case, "assignedResourceRoleID", "Roles")
+    yield from people.inactive(case, "assignedResourceRoleID", "Roles")
+
+
+_OF_COMPANY = (("contactID", "Contacts"), ("companyLocationID", "CompanyLocations"))
+
+
+def left_behind(case: Case) -> Iterator[Finding]:
+    """A ticket goes to another company only once contact and location of the old one are cleared (live).
+
+    Whether the same request may clear or change them is not said.
+    """
+    company = case.ref("companyID")
+    if not case.is_update or company is None:
+        return
+    for field, entity in _OF_COMPANY:
+        if not case.writes(field):
+            yield from _stays(case, field, entity, company)
+        elif case.was(field) is not None:
+            yield doubt(
+                f"companyID changes together with {field}, which may have to be cleared before", about=field
+            )
+
+
+def _stays(case: Case, field: str, entity: str, company: int) -> Iterator[Finding]:
+    number = case.ref(field)
+    record = case.related.one(entity, number) if number is not None else None
+    other = known_id(record, "companyID") if record is not None else None
+    if record is None or other is None or other == company:
+        return
+    text = f"{field} is {named(entity, record)} of companyID {other}"
+    if entity == "Contacts" and places.is_parent(case.related, company, other) is not False:
+        yield doubt("contactID is of the parent company of the new companyID", about="companyID", detail=text)
+        return
+    yield reject(
+        f"companyID cannot become {company} while {text}: clear {field} in a step before this one",
+        about="companyID",
+    )
+
+
+def contact(case: Case) -> Iterator[Finding]:
+    """Of the ticket's company; of its parent company, where the vendor's pages allow it for others."""
+    yield from people.missing(case, "contactID", "Contacts")
+    yield from people.inactive(case, "contactID", "Contacts")
+    company = case.ref("companyID")
+    found = list(places.contact_of_family(case, "contactID", company, "the ticket"))
+    yield from found
+    if not found:
+        yield from places.same_company(case, "contactID", "Contacts", company, "the ticket", kind=Kind.DOUBT)
+
+
+def location(case: Case) -> Iterator[Finding]:
+    """`The Ticket and CompanyLocation must have the same companyID.`"""
+    field, entity = "companyLocationID", "CompanyLocations"
+    yield from people.missing(case, field, entity)
+    yield from people.inactive(case, field, entity)
+    yield from places.same_company(case, field, entity, case.ref("companyID"), "the ticket")
+
+
+def has_queue(case: Case) -> Iterator[Finding]:
+    if case.is_create and case.is_empty("queueID") and case.is_empty("assignedResourceID"):
+        yield doubt("neither queueID nor assignedResourceID is given, and many tenants ask for one")
+
+
+def checklist(case: Case) -> Iterator[Finding]:
+    """The API completes a ticket with important items of its checklist open, without a warning."""
+    if case.ref("status") != COMPLETE or not case.is_update or case.change.id is None:
+        return
+    items = case.related.many("TicketChecklistItems", "ticketID", case.change.id) or ()
+    still = [
+        item for item in items if item.get("isImportant") is True and item.get("isCompleted") is not True
+    ]
+    if still:
+        yield effect(
+            "tickets are completed with important items of their checklist still open",
+            detail=f"{len(still):,} important items are open", amounts={"open item": len(still)},
+        )  # fmt: skip
+
+
+TICKETS = (
+    rule(people.both_or_none, on=people.PEOPLE, own=people.PEOPLE),
+    rule(partial(people.can_be_assigned, field="assignedResourceID"), on="assignedResourceID"),
+    rule(role, on="assignedResourceRoleID"),
+    rule(
+        partial(people.has_desk_role, resource="assignedResourceID", role="assignedResourceRoleID"),
+        on=people.PEOPLE, own=people.PEOPLE,
+    ),
+    rule(
+        partial(people.not_secondary, entity="TicketSecondaryResources", parent="ticketID"),
+        on="assignedResourceID",
+    ),
+    rule(left_behind, on="companyID", own="contactID companyLocationID"),
+    rule(contact, on="contactID", own="companyID"),
+    rule(location, on="companyLocationID", own="companyID"),
+    rule(has_queue),
+    rule(checklist, on="status"),
+)  # fmt: skip
+
+
+# --- secondary resources and notes ---
+
+
+def not_on_it(case: Case) -> Iterator[Finding]:
+    """Nobody is a secondary resource twice (TicketsEntity.htm). Of the primary one nothing is said."""
+    number, person = case.ref("ticketID"), case.ref("resourceID")
+    if number is None or person is None:
+        return
+    held = case.related.many("TicketSecondaryResources", "ticketID", number) or ()
+    count = len(held) + case.related.planned.created("TicketSecondaryResources", number)
+    if count >= MOST_SECONDARY:
+        yield doubt(f"the ticket has {MOST_SECONDARY} secondary resources, the most that a task can have")
+    if any(row.get("resourceID") == person for row in held):
+        yield reject(
+            f"resourceID {person} is a secondary resource of ticket {number} already", about="resourceID"
+        )
+    ticket = case.related.one("Tickets", number)
+    if ticket is not None and known_id(ticket, "assignedResourceID") == person:
+        text = f"resourceID {person} on ticket {number}"
+        yield doubt("the person is the primary resource of the ticket", detail=text)
+
+
+def has_title(case: Case) -> Iterator[Finding]:
+    if case.is_create and case.is_empty("title"):
+        yield doubt("the note has no title, which some ticket categories require")
+
+
+SECONDARY = (
+    rule(not_on_it, on="resourceID ticketID"),
+    rule(partial(people.can_be_assigned, field="resourceID"), on="resourceID"),
+    rule(partial(people.missing, field="roleID", entity="Roles"), on="roleID"),
+    rule(partial(people.inactive, field="roleID", entity="Roles"), on="roleID"),
+    rule(partial(people.has_desk_role, resource="resourceID", role="roleID"), on="resourceID roleID"),
+)
+NOTES = (rule(has_title),)

@@ -1,0 +1,227 @@
+"""Projects are closed with the real command line: every record and field is compared before and after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.acceptance.conftest import Desk
+
+JOB = """\
+version: 1
+name: close
+tenant: acme
+limits: {{update: {{percent: 100, count: 500}}}}
+close_projects:
+  {which}
+  status: Complete
+  open_tasks: {open_tasks}
+  note: {{title: Closed, description: Year end clean-up}}
+"""
+ALL = "where: [{field: endDateTime, op: lt, value: 2027-01-01}]"
+BY_NUMBER = "source: {file: projects.csv}\n  match: [extProjectNumber]\n  fields: {extProjectNumber: Number}"
+ENTITIES = ("Companies", "Phases", "ProjectNotes", "Projects", "Tasks", "TaskSecondaryResources", "Tickets")
+COMPLETE, INACTIVE = 5, 2
+STAMPS = {"lastActivityDateTime", "lastActivityResourceID", "lastActivityPersonType"}
+BY_THE_API = {"completedDateTime", "completedPercentage", "statusDateTime"}
+"""What the API writes into a project by itself when it becomes complete."""
+
+TASK_DONE = {"status", "remainingHours", "completedDateTime", "completedByResourceID", "completedByType"}
+
+Snapshot = dict[str, dict[int, dict[str, Any]]]
+
+
+def snapshot(desk: Desk) -> Snapshot:
+    return {entity: {row["id"]: row for row in desk.simulator.rows(entity)} for entity in ENTITIES}
+
+
+def changes(before: Snapshot, after: Snapshot) -> dict[str, dict[int, dict[str, Any]]]:
+    """What is other than it was: by entity and record, the fields with what they hold now. A new record is
+    there with all of its fields; none may be gone.
+    """
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for entity, now in after.items():
+        was = before[entity]
+        assert set(was) <= set(now)
+        for id, row in now.items():
+            old = was.get(id, {})
+            other = {name: value for name, value in row.items() if value != old.get(name)}
+            if fields := {name: value for name, value in other.items() if name not in STAMPS}:
+                found.setdefault(entity, {})[id] = fields
+    return found
+
+
+def named(desk: Desk) -> dict[str, dict[str, Any]]:
+    return {row["projectName"]: row for row in desk.simulator.rows("Projects")}
+
+
+def write(desk: Desk, which: str = ALL, open_tasks: str = "complete") -> None:
+    desk.write("close.yaml", JOB.format(which=which, open_tasks=open_tasks))
+
+
+def to_close(world: Snapshot) -> set[int]:
+    """Neither complete already nor a Baseline."""
+    frozen = {id for id, row in world["Projects"].items() if row["projectName"].endswith("(as agreed)")}
+    assert len(frozen) == 1
+    return {id for id, row in world["Projects"].items() if row["status"] != COMPLETE} - frozen
+
+
+def open_tasks(world: Snapshot, projects: set[int]) -> dict[int, dict[str, Any]]:
+    tasks = world["Tasks"].items()
+    return {id: row for id, row in tasks if row["projectID"] in projects and row["status"] != COMPLETE}
+
+
+def check_closed(before: Snapshot, after: Snapshot, projects: set[int]) -> None:
+    """A note each, the status, and what the API does by itself; nothing else in any record."""
+    done = changes(before, after)
+    tasks = open_tasks(before, projects)
+    assert set(done) == {"ProjectNotes", "Projects", "Tasks"}
+    assert set(done["Projects"]) == projects and set(done["Tasks"]) == set(tasks)
+    for fields in done["Projects"].values():
+        assert fields["status"] == COMPLETE and set(fields) <= {"status", *BY_THE_API}
+    for fields in done["Tasks"].values():
+        assert fields["status"] == COMPLETE and set(fields) <= TASK_DONE
+        assert fields.get("remainingHours", 0) == 0
+    notes = sorted(
+        (row["projectID"], row["title"], row["description"]) for row in done["ProjectNotes"].values()
+    )
+    assert notes == sorted((id, "Closed", "Year end clean-up") for id in projects)
+    assert {row["publish"] for row in done["ProjectNotes"].values()} == {2}, "a note is for colleagues only"
+
+
+def test_projects_are_closed_with_what_the_plan_said_and_no_more(desk: Desk) -> None:
+    """The plan names tasks and hours, the writes are those of the plan, planning again finds nothing, and
+    undo brings the projects back, as far as it said.
+    """
+    before = snapshot(desk)
+    projects = to_close(before)
+    tasks = open_tasks(before, projects)
+    hours = sum(row["remainingHours"] for row in tasks.values())
+    write(desk)
+    planned = desk.plan("close.yaml")
+    assert planned["counts"] == {"create": 5, "update": 5, "delete": 0, "unchanged": 2, "rejected": 1}
+    told = " ".join(planned["warnings"])
+    assert f"({len(tasks)} open tasks, {hours:g} remaining hours in all)" in told
+    assert "any status but Inactive makes an inactive project active again, Complete too" in told
+    said = desk.run("show", "close.plan").out
+    assert f"{len(tasks)} open tasks ({hours:g} hours) that the API completes with their projects" in said
+    assert "5 created ProjectNotes, which the API can neither delete nor set inactive" in said
+    assert snapshot(desk) == before, "planning only reads"
+
+    assert desk.apply("close.plan", code=4)["counts"]["applied"] == 10
+    closed = snapshot(desk)
+    check_closed(before, closed, projects)
+    log = [entry["entity"] for entry in desk.simulator.log() if entry["method"] in ("POST", "PATCH")
+           and not entry["path"].endswith(("/query", "/count"))]  # fmt: skip
+    assert log == ["ProjectNotes"] * 5 + ["Projects"] * 5, "the note is added first, the status comes last"
+    again = desk.plan("close.yaml", "-o", "again.plan")["counts"]
+    assert (again["unchanged"], again["rejected"], sum(again.values())) == (7, 1, 8)
+
+    undo = desk.run("undo", "close.plan", "--json").json
+    assert (undo["counts"]["update"], undo["counts"]["rejected"]) == (5, 5)
+    desk.apply("close.undo.plan", code=4)
+    left = changes(before, snapshot(desk))
+    assert set(left["Projects"]) == projects
+    assert all("status" not in fields for fields in left["Projects"].values())
+    assert set(left["Tasks"]) == set(tasks), "what the API completed stays complete, as the plan said"
+
+    third = desk.plan("close.yaml", "-o", "third.plan")
+    assert third["counts"]["create"] == 0 and third["counts"]["update"] == 5
+    assert "5 projects with this very note: it is not added a second time" in " ".join(third["warnings"])
+
+
+def test_results_name_tasks_and_hours_of_each_project(desk: Desk) -> None:
+    """As columns beside the project's name."""
+    write(desk)
+    desk.plan("close.yaml")
+    desk.apply("close.plan", code=4)
+    desk.run("results", "close.plan", "--dir", "out")
+    text = (desk.folder / "out" / "projects" / "applied.csv").read_text("utf-8-sig")
+    header, *rows = text.splitlines()
+    assert header.startswith("projectID,projectName,open_tasks,open_hours,ends_later,")
+    assert any("Practice server move,4,22.5,," in row for row in rows)
+
+
+def test_refuse_keeps_projects_with_open_tasks_and_adds_no_note(desk: Desk) -> None:
+    """With the numbers, for each and in all."""
+    before = snapshot(desk)
+    write(desk, open_tasks="refuse")
+    planned = desk.plan("close.yaml")
+    assert planned["counts"] == {"create": 0, "update": 0, "delete": 0, "unchanged": 2, "rejected": 6}
+    assert "5 projects with 11 open tasks (56.5 hours) stay as they are" in " ".join(planned["warnings"])
+    reasons = [row["reason"] for row in desk.run("show", "close.plan", "--json").rows if row["reason"]]
+    assert "it has 4 open tasks (22.5 hours), and `open_tasks` says refuse" in reasons
+    desk.apply("close.plan", code=4)
+    assert snapshot(desk) == before
+
+
+def test_projects_of_a_file_are_closed_and_bad_rows_are_named(desk: Desk) -> None:
+    """One twice, one unknown, one without a number, one complete: each row has its fate and its line."""
+    numbers = ["EXT-1", "EXT-6", "ext-2", "EXT-1", "", "EXT-99"]
+    desk.table("projects.csv", ("Number", "Remark"), *((number, "x") for number in numbers))
+    write(desk, BY_NUMBER)
+    assert desk.run("validate", "close.yaml").code == 0
+    before = snapshot(desk)
+    planned = desk.plan("close.yaml")
+    assert planned["counts"] == {"create": 2, "update": 2, "delete": 0, "unchanged": 1, "rejected": 3}
+    rows = desk.run("show", "close.plan", "--json").rows
+    told = {row["row"]["line"]: row["reason"] for row in rows if row["action"] == "rejected"}
+    assert "projects.csv:2 has the same project" in told[5] and "only the first one is planned" in told[5]
+    assert "column Number: is empty" in told[6]
+    assert told[7] == "no Projects record has extProjectNumber 'EXT-99'"
+    desk.apply("close.plan", code=4)
+    found = named(desk)
+    ids = {found["Practice server move"]["id"], found["Bakery wireless"]["id"]}
+    check_closed(before, snapshot(desk), ids)
+    desk.run("results", "close.plan", "--dir", "out")
+    rejected = desk.folder / "out" / "projects" / "rejected.csv"
+    corrected = rejected.read_text("utf-8-sig").replace("EXT-99", "EXT-4")
+    desk.write("rejected.csv", corrected)
+    fed = desk.plan("close.yaml", "--source", "projects=rejected.csv")["counts"]
+    assert (fed["create"], fed["update"]) == (1, 1)
+
+
+def test_a_limit_on_complete_holds_and_is_released_by_its_number(desk: Desk) -> None:
+    """`limits: {status=Complete: …}` is asked like any other."""
+    text = JOB.format(which=ALL, open_tasks="complete")
+    desk.write("close.yaml", text.replace("count: 500}}", "count: 500}, status=Complete: {count: 3}}"))
+    desk.plan("close.yaml")
+    told = desk.refused("apply", "close.plan", "--yes", code=5)
+    assert "status=Complete" in told and desk.simulator.writes() == 0
+    done = desk.apply("close.plan", "--allow", "status=Complete=5", code=4)
+    assert done["counts"]["applied"] == 10
+
+
+def test_a_project_whose_status_somebody_changed_is_held(desk: Desk) -> None:
+    """The others are closed."""
+    write(desk)
+    desk.plan("close.yaml")
+    id = named(desk)["Bakery wireless"]["id"]
+    desk.simulator.call("edit/Projects", {"items": [{"id": id, "status": 9}]})
+    counts = desk.apply("close.plan", code=4)["counts"]
+    assert (counts["held"], counts["applied"]) == (1, 9)
+    assert named(desk)["Bakery wireless"]["status"] == 9
+
+
+def test_an_empty_result_is_no_fault(desk: Desk) -> None:
+    """Exit code 0 and a sentence."""
+    write(desk, "where: [{field: endDateTime, op: lt, value: 1999-01-01}]")
+    out = desk.run("plan", "close.yaml").out
+    assert "found no project, so there is nothing to close" in out
+    assert desk.apply("close.plan")["state"] == "finished"
+    assert desk.simulator.writes() == 0
+
+
+def test_what_cannot_be_understood_is_told_before_any_write(desk: Desk) -> None:
+    """A status that is none, a `where` that the API would misread, a note without title, no such file."""
+    job = JOB.format(which=ALL, open_tasks="complete")
+    faults = {
+        job.replace("status: Complete", "status: Compleet"): "'Compleet' is no value of status",
+        job.replace("op: lt", "op: contains"): "`contains` is for texts",
+        job.replace("field: endDateTime", "field: endDate"): "endDate",
+        job.replace("title: Closed, ", ""): "`note` needs `title`",
+        JOB.format(which=BY_NUMBER, open_tasks="complete"): "projects.csv",
+    }
+    for text, told in faults.items():
+        desk.write("close.yaml", text)
+        assert told in desk.refused("plan", "close.yaml"), told
+    assert desk.simulator.writes() == 0

@@ -1,0 +1,378 @@
+"""One seed of a campaign: a random world, applied under faults, among strangers, with stops and deaths, to
+its end; then the history checker has its say.
+
+A seed repeats the world, the faults, the switches and the points of death; what happens at the same moment
+on two connections is the machine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+import traceback
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import bulkops
+from bulkops import breaker
+from bulkops.job import load_job
+from bulkops.plan import Plan, Status
+from bulkops.settle import doubts
+from bulkops.simulator import Options, Running, running
+from bulkops.simulator.faults import read_faults
+from bulkops.targets.autotask import door
+from bulkops.targets.autotask.session import connect
+from bulkops.tenant import Tenant
+from tests.campaign.crash import Life, living, watched
+from tests.campaign.history import Breach, Finding, Rows, Scene, check, is_write
+from tests.campaign.story import Story, read_story
+from tests.campaign.trouble import (
+    INVALID,
+    NEWS,
+    SETTLE_S,
+    CountedFaults,
+    Strangers,
+    some_faults,
+    some_switches,
+)
+from tests.campaign.values import same
+from tests.campaign.worlds import Rival, World
+
+ROUNDS = 8  # with faults and deaths; then the run must come to its end
+MORE_ROUNDS = 30
+PATIENCE_S = 60.0  # after which a run is believed to hang
+HURRY: tuple[tuple[ModuleType, str, Any], ...] = (
+    (doubts, "ASK_AGAIN_S", 0.03),
+    (doubts, "SOON_S", 0.01),
+    (breaker, "PROBE_S", (0.02, 0.02, 0.02, 0.02, 0.02)),
+    (door, "AFTER_FAILURE_S", 0.05),
+)  # waits of half a minute, in the rooms that have them
+MEANT = re.compile(
+    rf"{NEWS}|{re.escape(INVALID)}|tried \d+ times|already exists|has its key by now|refused the request"
+    r"|row \d+, which it needs"
+)  # what a row may be rejected for while it is applied
+
+
+class NoWait(random.Random):
+    """Waits that are drawn at random are over at once."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return 0.0
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """The fixed waits of the engine are short, and its points are counted."""
+    before = [(room, name, getattr(room, name)) for room, name, _ in HURRY]
+    for room, name, short in HURRY:
+        setattr(room, name, short)
+    try:
+        with watched():
+            yield
+    finally:
+        for room, name, usual in before:
+            setattr(room, name, usual)
+
+
+@dataclass(slots=True, kw_only=True)
+class Knobs:
+    """What a campaign may do.
+
+    `marker`: some steps have a marker. `strangers`: others work on the tenant; `meddling`: also on records
+    that the plan has only just made. `too_late`: requests land after `settle_s`, which breaks an assumption.
+    `size`: rows of a step, about.
+    """
+
+    marker: bool = True
+    strangers: bool = True
+    meddling: bool = False
+    too_late: bool = False
+    size: int = 10
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What came of one seed."""
+
+    seed: int
+    findings: list[Finding] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)  # of rows
+    in_doubt: Counter[str] = field(default_factory=Counter)  # creates, by what they are known by
+    held: Counter[str] = field(default_factory=Counter)  # of those
+    runs: int = 0
+    deaths: int = 0
+    writes: int = 0
+    elapsed_s: float = 0.0
+
+
+async def run_seed(seed: int, folder: Path, knobs: Knobs) -> Outcome:
+    """Plays one seed. What the engine raises where nothing is to be raised is a finding too."""
+    started = time.monotonic()
+    trial = _Trial(seed, folder, knobs)
+    try:
+        await trial.run()
+    except Exception as error:
+        trial.outcome.findings.append(Finding(breach=Breach.ERROR, text=_told(error)))
+    trial.outcome.elapsed_s = time.monotonic() - started
+    return trial.outcome
+
+
+def _told(error: BaseException) -> str:
+    """The error, and where it came from: the innermost one of a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+
+
+class _Trial:
+    def __init__(self, seed: int, folder: Path, knobs: Knobs) -> None:
+        self.outcome = Outcome(seed=seed)
+        self._seed = seed
+        self._folder = folder
+        self._knobs = knobs
+        self._rng = random.Random(seed)
+        self._world = World.of(self._rng, marker=knobs.marker, size=knobs.size)
+        self._is_left_over = False  # requests of the run before may still arrive
+        self._simulator: Running
+        self._tenant: Tenant
+
+    async def run(self) -> None:
+        is_tight = self._rng.random() < 0.15  # the window is small, and others burn it
+        options = Options(
+            seed=self._seed,
+            tiers=False,
+            release_ms=self._rng.choice([0, 0, 5]),
+            latency_ms=self._rng.choice([0, 0, 0, 2, 10]),
+            threshold=self._rng.randrange(60, 150) if is_tight else 100_000,
+            window_s=0.8 if is_tight else 2.0,
+            switches=some_switches(self._rng),
+        )
+        async with running(options) as self._simulator:
+            self._simulator.tenant.run.faults = faults = CountedFaults(self._seed)
+            self._tenant = tenant(self._simulator, self._rng, window_s=options.window_s)
+            load(self._simulator, self._world)
+            before = picture(self._simulator)
+            job = load_job(self._world.write(self._folder))
+            async with connect(self._tenant, rng=NoWait()) as target:
+                plan = await bulkops.build_plan(job, target, self._folder / "x.plan")
+            async with self._strangers() as strangers:
+                rivals = self._rivals(strangers)
+                await self._apply_until_done(plan)
+            scene = Scene(
+                before=before,
+                after=picture(self._simulator),
+                log=list(self._simulator.tenant.run.log.after(0)),
+                others=strangers.others,
+            )
+            self.outcome.faults = faults.done
+            faults.install([])
+            async with connect(self._tenant, rng=NoWait()) as target:
+                await bulkops.build_plan(job, target, self._folder / "y.plan")
+        self._judge(plan, scene)
+        self._judge_rivals(rivals, scene)
+
+    @asynccontextmanager
+    async def _strangers(self) -> AsyncIterator[Strangers]:
+        strangers = Strangers(self._simulator, random.Random(self._seed), meddling=self._knobs.meddling)
+        task = None
+        if self._knobs.strangers and self._rng.random() < 0.5:
+            task = asyncio.create_task(strangers.work())
+        try:
+            yield strangers
+        finally:
+            if task is not None:
+                task.cancel()
+
+    def _rivals(self, strangers: Strangers) -> dict[int, Rival]:
+        """Records that somebody else makes with keys of the plan, before it is applied."""
+        is_drawn = self._knobs.strangers and self._rng.random() < 0.2
+        made: dict[int, Rival] = {}
+        for rival in self._world.rivals(self._rng) if is_drawn else ():
+            record_id = self._simulator.store.table(rival.entity).insert(rival.record)
+            strangers.others.created.add((rival.entity, record_id))
+            made[record_id] = rival
+        return made
+
+    # --- runs ---
+
+    async def _apply_until_done(self, plan: Plan) -> None:
+        for attempt in range(ROUNDS + MORE_ROUNDS):
+            is_cut = attempt < ROUNDS
+            faults = self._some_faults() if is_cut and self._rng.random() < 0.9 else []
+            self._simulator.tenant.run.faults.install(read_faults(faults))
+            status = await self._one_run(plan, is_cut=is_cut)
+            if status.state == "finished":
+                return
+        self._fail(Breach.LOST, f"it never came to its end: {plan.status()}")
+
+    def _some_faults(self) -> list[dict[str, Any]]:
+        return some_faults(self._rng, too_late=self._knobs.too_late)
+
+    async def _one_run(self, plan: Plan, *, is_cut: bool) -> Status:
+        """Applies until it ends by itself, by a limit, by a stop, by being cancelled, or by its death."""
+        ways = ["free", "number", "calls", "stop", "stop", "cancel", "cancel", *["death"] * 9]
+        how = self._rng.choice(ways) if is_cut else "free"
+        limits: dict[str, int] = {}
+        if how == "number":
+            limits["stop_after"] = self._rng.randrange(1, 30)
+        if how == "calls":
+            limits["max_calls"] = self._rng.randrange(3, 40)
+        stop = bulkops.Stop()
+        life = Life(dies_at=self._rng.choice([_early, _early, _any])(self._rng) if how == "death" else None)
+        before = self._made()
+        with living(life):
+            task = asyncio.create_task(self._apply(plan, stop, limits))
+        loop = asyncio.get_running_loop()
+        life.on_death(lambda: loop.call_soon_threadsafe(task.cancel))
+        if how in ("stop", "cancel"):
+            await asyncio.wait({task}, timeout=self._rng.uniform(0.0, 0.15))
+            if how == "stop":
+                stop("asked")
+            else:
+                task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
+        self.outcome.runs += 1
+        self.outcome.deaths += life.is_dead
+        if not done:
+            told = _where(task)
+            task.cancel()
+            raise AssertionError(f"{how}: the run hangs in {told}: {plan.status()}")
+        _look_at(task, life)
+        if not self._is_left_over:
+            self._check_limits(limits, before)
+        self._is_left_over = how in ("cancel", "death")
+        return plan.status()
+
+    def _check_limits(self, limits: Mapping[str, int], before: tuple[int, int]) -> None:
+        calls, writes = (now - then for now, then in zip(self._made(), before, strict=True))
+        if calls > limits.get("max_calls", calls) + 1:  # the zone is asked without counting
+            self._fail(Breach.ERROR, f"{calls} calls were made, {limits} allowed")
+        if writes > limits.get("stop_after", writes):
+            self._fail(Breach.ERROR, f"{writes} writes were sent, {limits} allowed")
+
+    def _made(self) -> tuple[int, int]:
+        """How many requests the simulator has seen, and how many of them were writes."""
+        run = self._simulator.tenant.run
+        return run.stats.requests, sum(is_write(entry) for entry in run.log.after(0))
+
+    async def _apply(self, plan: Plan, stop: bulkops.Stop, limits: Mapping[str, Any]) -> None:
+        async with connect(self._tenant, rng=NoWait(), reconnect_s=(0.0,)) as target:
+            await bulkops.apply_plan(plan, target, stop=stop, rng=NoWait(), **limits)
+
+    # --- what came of it ---
+
+    def _judge(self, plan: Plan, scene: Scene) -> None:
+        story = read_story(self._folder / "x.plan")
+        self.outcome.findings += check(story, scene, is_assumed=not self._knobs.too_late)
+        if dict(plan.status().counts) != story.counts():
+            self._fail(Breach.STORY, f"`status` counts {plan.status().counts}, the journal {story.counts()}")
+        self.outcome.findings += _planned_again(story, read_story(self._folder / "y.plan"), scene)
+        self.outcome.ends.update(story.counts())
+        self.outcome.writes = sum(line.word == "intent" for line in story.lines)
+        known_by = self._world.known_by()
+        for n, change in story.changes.items():
+            if change.action == "create" and story.was_in_doubt(n):
+                self.outcome.in_doubt[known_by[change.step]] += 1
+                self.outcome.held[known_by[change.step]] += story.state(n) == "held"
+
+        for n, change in story.changes.items():
+            last = story.last(n)
+            if last is not None and last.word == "rejected" and not MEANT.search(last.reason or ""):
+                self._fail(Breach.WRONG, f"row {n} ({change.action}) is rejected: {last.reason}")
+
+    def _judge_rivals(self, rivals: Mapping[int, Rival], scene: Scene) -> None:
+        """A row whose key somebody else has used before it was sent makes no second record."""
+        story = read_story(self._folder / "x.plan")
+        for record_id, rival in rivals.items():
+            if (rival.entity, record_id) in scene.others.deleted:
+                continue
+            for n, change in story.changes.items():
+                is_its = change.entity == rival.entity and list(change.key) == [rival.field]
+                if is_its and same(rival.key, change.key[rival.field]) and story.state(n) == "applied":
+                    self._fail(Breach.TWICE, f"row {n} made a second {rival.entity} {rival.key!r}")
+
+    def _fail(self, breach: Breach, text: str) -> None:
+        self.outcome.findings.append(Finding(breach=breach, text=text))
+
+
+def _where(task: asyncio.Task[None]) -> str:
+    """The innermost lines that a task waits in."""
+    waiting: Any = task.get_coro()
+    places = []
+    while (frame := getattr(waiting, "cr_frame", None)) is not None:
+        places.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+        waiting = waiting.cr_await
+    return " > ".join(places[-4:])
+
+
+def _early(rng: random.Random) -> int:
+    return rng.randrange(5, 60)
+
+
+def _any(rng: random.Random) -> int:
+    return rng.randrange(1, 200)
+
+
+def _look_at(task: asyncio.Task[None], life: Life) -> None:
+    """What a run may end with: nothing, its death, or a tenant whose first calls met a fault."""
+    if life.is_dead:
+        with suppress(BaseException):
+            task.result()
+        return
+    with suppress(asyncio.CancelledError, bulkops.TenantError):
+        task.result()
+
+
+def _planned_again(story: Story, again: Story, scene: Scene) -> Iterator[Finding]:
+    """What is applied or unchanged is not planned a second time, where a key says so."""
+    for n, change in story.changes.items():
+        record = story.record_id(n)
+        is_touched = record is not None and (
+            (change.entity, record) in scene.others.edited or (change.entity, record) in scene.others.deleted
+        )
+        is_done = story.state(n) in ("applied", "unchanged") and bool(change.key) and not is_touched
+        if is_done and again.changes[n].is_write:
+            text = f"row {n} is {story.state(n)}, and planned again: {again.changes[n].action}"
+            yield Finding(breach=Breach.LOST, text=text)
+
+
+# --- the simulated tenant ---
+
+
+def tenant(simulator: Running, rng: random.Random, *, window_s: float) -> Tenant:
+    return Tenant.model_validate(
+        {
+            "name": "acme", "url": simulator.url, "username": "u", "secret": "s", "integration_code": "c",
+            "settle_s": SETTLE_S,
+            "budget": {
+                "per_entity": rng.randrange(1, 4),
+                "release_ms": 8,
+                "window_s": window_s,
+                "alone": rng.random() < 0.6,
+            },
+        }
+    )  # fmt: skip
+
+
+def load(simulator: Running, world: World) -> None:
+    for entity, rows in world.loaded.items():
+        for row in rows:
+            simulator.store.table(entity).insert(row)
+
+
+def picture(simulator: Running) -> Rows:
+    """Every record of every entity."""
+    return {
+        name: {n: table[n] for n in table.ids}
+        for name, table in simulator.store.tables().items()
+        if table.ids
+    }
