@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bulkops.record import Scalar
 from bulkops.secret import Secret
 from bulkops.targets.autotask.session import connect
 from bulkops.tenant import Budget, Tenant
@@ -50,9 +51,14 @@ async def send(url: str, calls: int, *, alone: bool) -> tuple[float, float]:
     """Wall and processor seconds of `calls` creates."""
     budget = Budget(share=1.0, per_entity=CONCURRENCY, release_ms=0, alone=alone)
     tenant = Tenant(
-        name="bench", url=url, username="bench", secret=Secret("s"), integration_code=Secret("c"), budget=budget
+        name="bench",
+        url=url,
+        username="bench",
+        secret=Secret("s"),
+        integration_code=Secret("c"),
+        budget=budget,
     )
-    values = {"companyName": "New", "companyType": 1, "phone": "1", "ownerResourceID": 4}
+    values: dict[str, Scalar] = {"companyName": "New", "companyType": 1, "phone": "1", "ownerResourceID": 4}
     async with connect(tenant) as target:
         pending = iter(range(calls))
 

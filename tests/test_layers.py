@@ -15,7 +15,10 @@ IO_MODULES = {
     "aiohttp", "asyncio", "sqlite3", "socket", "subprocess", "pandas", "openpyxl", "filelock", "requests",
     "urllib", "http", "shutil", "tempfile",
 }  # fmt: skip
-PURE = ("mapping", "change", "retry", "estimate", "safety", "record", "schema", "errors")
+PURE = (
+    "mapping", "change", "retry", "estimate", "safety", "record", "schema", "errors",
+    "targets.autotask.rules",
+)  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

@@ -84,7 +84,7 @@ class Judging:
         """What the rules say, by the number of the change. Raises what the target's reads raise."""
         found: dict[int, Sequence[Finding]] = {}
         if entity.name in RULES:
-            self._related.begin_batch()
+            self._related.begin_batch(entity.name)
             cases = [
                 Case(entity=entity, change=change, before=before, related=self._related, looked_up=looked_up)
                 for change, before in changes

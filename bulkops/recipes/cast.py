@@ -25,6 +25,7 @@ NAMED_BY: Mapping[str, tuple[str, str]] = {
 }
 """Where a field's values are records: whose, and by which name a map may know them."""
 
+MOST = 400  # colleagues: their ids stand in one query, with room for something beside them
 _UNASSIGNABLE = "and work cannot be given to them"
 
 
@@ -79,6 +80,12 @@ class Casting:
             self._take(one)
         if isinstance(recipe.divide, DivideBy):
             await self._map(recipe.divide, tickets)
+        if len(cast.takers) > MOST:
+            cast.fault(
+                recipe.place("to"), f"{len(cast.takers)} colleagues are named, and at most {MOST} can be"
+            )
+            cast.takers = []
+            return cast
         desk = desk or any(one.asked for one in cast.takers)  # a role of theirs may be one of the desk
         people = [*([cast.giver] if cast.giver else []), *(one.person for one in cast.takers)]
         await cast.roles.read(self._target, [person.id for person in people], desk=desk)

@@ -20,6 +20,7 @@ from bulkops.recipes.inside import Inside, Insides
 from bulkops.record import FromStep, Row
 from bulkops.references import References, find_by_key, key_of, record_id
 from bulkops.schema import Entity, Field
+from bulkops.targets.autotask.rules import READS
 from bulkops.targets.autotask.rules.people import values_of
 from bulkops.targets.autotask.rules.places import COMPLETE
 from bulkops.targets.base import RecordData, Target
@@ -30,7 +31,7 @@ ID, NAME, TASKS, HOURS, LATE = "projectID", "projectName", "open_tasks", "open_h
 """Columns beside those of a file: for people, in results. `ends_later`: what ends after its project."""
 
 _BESIDE = (ID, NAME, TASKS, HOURS, LATE)
-_LOOKED_AT = ("id", NAME, "projectType", "status", "endDateTime")
+_LOOKED_AT = ("id", *READS["Projects", "id"])
 _INTERNAL, _NOTE = ("2", "internal users only"), ("5", "project notes")
 
 

@@ -183,6 +183,8 @@ class Roles:
         """Those that count. An entity that may not be read is noted."""
         fields = [name for name in fields if name != "isActive" or entity != "ResourceRoleQueues"]
         where = EVERYTHING
+        if people is not None and not people:
+            return
         if people is not None:
             where = {"op": "in", "field": "resourceID", "value": sorted(people)}
         try:

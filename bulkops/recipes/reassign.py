@@ -15,6 +15,7 @@ from bulkops.errors import Fault
 from bulkops.job.model import Job
 from bulkops.job.recipes import DivideBy, Method, Reassign
 from bulkops.labels import labels_of
+from bulkops.questions import questions
 from bulkops.recipes.base import Describer, Fields, Known, Progress, described, suggest
 from bulkops.recipes.cast import NAMED_BY, Cast, Casting
 from bulkops.recipes.division import (
@@ -103,10 +104,22 @@ class Reassignment:
         for work in dict.fromkeys(kind.work for kind in self._kinds()):
             if work in self._shapes and self._recipe.where:
                 where, faults = read_where(self._recipe.where, self._shapes[work], self._find, suggest)
+                faults += self._too_long(where, work)
                 self.faults += [_about(fault, work) for fault in faults]
                 if not faults:
                     self._wheres[work] = where
         self.faults = list(dict.fromkeys(self.faults))
+
+    def _too_long(self, where: Where, work: str) -> list[Fault]:
+        """Work that is found by entries is asked for by its ids as well, for which there must be room."""
+        if where.filter is None or not any(kind.is_entry and kind.work == work for kind in self._kinds()):
+            return []
+        by_id = {"op": "in", "field": "id", "value": [0]}
+        try:
+            questions({"op": "and", "items": [by_id, where.filter]})
+        except ValueError as error:
+            return [Fault(where=self._recipe.where[0].where, message=f"`where` {error}")]
+        return []
 
     def _find(self, name: str) -> Entity | None:
         return next((shape for key, shape in self._shapes.items() if key.casefold() == name.casefold()), None)

@@ -118,6 +118,7 @@ def test_projects_are_closed_with_what_the_plan_said_and_no_more(desk: Desk) -> 
 
     undo = desk.run("undo", "close.plan", "--json").json
     assert (undo["counts"]["update"], undo["counts"]["rejected"]) == (5, 5)
+    assert "completes" not in desk.run("show", "close.undo.plan").out, "that was said of the way there"
     desk.apply("close.undo.plan", code=4)
     left = changes(before, snapshot(desk))
     assert set(left["Projects"]) == projects

@@ -6,7 +6,10 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bulkops.render import command
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Desk
@@ -73,7 +76,8 @@ def test_a_plan_that_is_not_there_is_asked_about(desk: Desk) -> None:
     """A name that is nearly right is told; of others, how a plan is made. What is told can be typed."""
     desk.write("my customers.yml", "version: 1\n")
     desk.write("spring.plan", "")
-    assert desk.refused("status", "my customers.yml").endswith("bulkops plan 'my customers.yml'\n")
+    told = command("plan", Path("my customers.yml"))
+    assert desk.refused("status", "my customers.yml").endswith(f"Plan it first: {told}\n")
     assert "there is no such plan file. Did you mean `spring.plan`?" in desk.refused("status", "sprng.plan")
     assert "A plan is made with: bulkops plan JOB" in desk.refused("status", "autumn/x.plan")
 
@@ -81,9 +85,8 @@ def test_a_plan_that_is_not_there_is_asked_about(desk: Desk) -> None:
 def test_a_command_on_jobs_says_what_to_do_with_a_plan(desk: Desk) -> None:
     """Whatever it is called; a job is still one."""
     desk.plan(desk.customers(1), "-o", "mine.yaml")
-    for command in ("plan", "validate", "run"):
-        more = ("--yes",) if command == "run" else ()
-        said = desk.refused(command, "mine.yaml", *more)
+    for word in ("plan", "validate", "run"):
+        said = desk.refused(word, "mine.yaml", *(("--yes",) if word == "run" else ()))
         assert "mine.yaml is not a job but a plan. Apply it with: bulkops apply mine.yaml" in said
     assert desk.apply("mine.yaml")["counts"]["applied"] == 1
 
@@ -119,9 +122,9 @@ def test_columns_that_nothing_uses_are_counted_and_not_named(desk: Desk) -> None
 def test_a_file_that_two_steps_read_is_warned_of_once(desk: Desk) -> None:
     """In plan and validate, for people and for programs."""
     two_steps(desk, ("K-1", "Zoë", "5"), encoding="cp1252")
-    for command in ("validate", "plan"):
-        assert desk.run(command, "two.yaml").out.count("the encoding is a guess") == 1
-        warnings = desk.run(command, "two.yaml", "--json").json["warnings"]
+    for word in ("validate", "plan"):
+        assert desk.run(word, "two.yaml").out.count("the encoding is a guess") == 1
+        warnings = desk.run(word, "two.yaml", "--json").json["warnings"]
         assert Counter("the encoding is a guess" in text for text in warnings)[True] == 1
 
 

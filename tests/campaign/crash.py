@@ -30,18 +30,22 @@ FOLDING = ("WAL_CHECKPOINT", "JOURNAL_MODE =")
 
 @dataclass(slots=True, eq=False)
 class Life:
-    """One process's life. `dies_at` is a point; None: it lives. `is_real`: by SIGKILL, else within."""
+    """One process's life. `dies_at` is a point; None: it lives. `is_real`: by SIGKILL, else within.
+
+    `told_at` is a point too, at which nothing happens but that somebody is told: to press Ctrl-C, say.
+    """
 
     dies_at: int | None = None
+    told_at: int | None = None
     is_real: bool = False
     points: list[str] = field(default_factory=list)  # what each was
     is_dead: bool = False
-    _mourners: list[Callable[[], object]] = field(default_factory=list)
+    _watchers: list[Callable[[], object]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)  # the journal has a thread of its own
 
-    def on_death(self, tell: Callable[[], object]) -> None:
-        """`tell` is called once, from whichever thread died."""
-        self._mourners.append(tell)
+    def watch(self, tell: Callable[[], object]) -> None:
+        """`tell` is called at its death and at `told_at`, from whichever thread reached that point."""
+        self._watchers.append(tell)
 
     def reach(self, point: str) -> bool:
         """Counts a point. False: the process is dead, and this does not happen any more."""
@@ -49,14 +53,14 @@ class Life:
             if self.is_dead:
                 return False
             self.points.append(point)
-            if len(self.points) != self.dies_at:
-                return True
-            self.is_dead = True
-        if self.is_real:
+            now = len(self.points)
+            self.is_dead = now == self.dies_at
+        if self.is_dead and self.is_real:
             os.kill(os.getpid(), signal.SIGKILL)
-        for tell in self._mourners:
-            tell()
-        return False
+        if now in (self.dies_at, self.told_at):
+            for tell in self._watchers:
+                tell()
+        return not self.is_dead
 
 
 _life: ContextVar[Life | None] = ContextVar("life", default=None)

@@ -19,6 +19,7 @@ class Tally:
     seeds: int = 0
     runs: int = 0
     deaths: int = 0
+    stops: int = 0
     writes: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
@@ -31,6 +32,7 @@ class Tally:
         self.seeds += 1
         self.runs += outcome.runs
         self.deaths += outcome.deaths
+        self.stops += outcome.stops
         self.writes += outcome.writes
         self.faults += outcome.faults
         self.ends += outcome.ends
@@ -54,6 +56,7 @@ class Tally:
         yield "seeds", f"{self.seeds:,}"
         yield "runs of apply", f"{self.runs:,}"
         yield "crash points", f"{self.deaths:,}"
+        yield "stopped or cut off", f"{self.stops:,}"
         yield "injected faults", f"{sum(self.faults.values()):,}"
         for kind, count in self.faults.most_common():
             yield f"  {kind}", f"{count:,}"

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -109,6 +110,7 @@ class Outcome:
     held: Counter[str] = field(default_factory=Counter)  # of those
     runs: int = 0
     deaths: int = 0
+    stops: int = 0  # and runs cut off, at a point drawn for it
     writes: int = 0
     elapsed_s: float = 0.0
 
@@ -227,21 +229,20 @@ class _Trial:
         if how == "calls":
             limits["max_calls"] = self._rng.randrange(3, 40)
         stop = bulkops.Stop()
-        life = Life(dies_at=self._rng.choice([_early, _early, _any])(self._rng) if how == "death" else None)
+        point = self._rng.choice([_early, _early, _any])(self._rng)
+        life = Life(
+            dies_at=point if how == "death" else None, told_at=point if how in ("stop", "cancel") else None
+        )
         before = self._made()
         with living(life):
             task = asyncio.create_task(self._apply(plan, stop, limits))
         loop = asyncio.get_running_loop()
-        life.on_death(lambda: loop.call_soon_threadsafe(task.cancel))
-        if how in ("stop", "cancel"):
-            await asyncio.wait({task}, timeout=self._rng.uniform(0.0, 0.15))
-            if how == "stop":
-                stop("asked")
-            else:
-                task.cancel()
+        end = partial(stop, "asked") if how == "stop" else task.cancel
+        life.watch(lambda: loop.call_soon_threadsafe(end))
         done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
         self.outcome.runs += 1
         self.outcome.deaths += life.is_dead
+        self.outcome.stops += life.told_at is not None and len(life.points) >= life.told_at
         if not done:
             told = _where(task)
             task.cancel()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,21 +48,30 @@ class Stage:
     tenant: Tenant
     plan: Path
     before: Rows
+    tables: Mapping[str, Any]  # as they were before
     monkeypatch: pytest.MonkeyPatch
 
-    async def play(self, *deaths: int, name: str) -> tuple[EndState, list[Life]]:
-        """From the beginning: dies at each of these points in turn, and is then applied to its end."""
-        self.simulator.tenant.reset()
-        load(self.simulator, SMALL)
+    async def play(
+        self, *deaths: int, name: str, cut_off_at: int | None = None
+    ) -> tuple[EndState, list[Life]]:
+        """From the beginning: dies at each of these points in turn, and is then applied to its end.
+
+        `cut_off_at`: a run that is cancelled at this point comes first.
+        """
+        log = self.simulator.tenant.run.log
+        first = log.count
+        for entity, table in self.simulator.store.tables().items():
+            table.restore(self.tables[entity])
         folder = self.plan.parent / name
         folder.mkdir()
         self.monkeypatch.setenv("BULKOPS_STATE_DIR", str(folder / "state"))
         path = Path(shutil.copy(self.plan, folder / "x.plan"))
-        lives = [await self._live(Life(dies_at=point), path) for point in deaths]
-        lives.append(await self._live(Life(), path))
+        ends = [Life(dies_at=point) for point in deaths]
+        if cut_off_at is not None:
+            ends.insert(0, Life(told_at=cut_off_at))
+        lives = [await self._live(life, path) for life in (*ends, Life())]
         story = read_story(path)
-        log = list(self.simulator.tenant.run.log.after(0))
-        scene = Scene(before=self.before, after=picture(self.simulator), log=log)
+        scene = Scene(before=self.before, after=picture(self.simulator), log=list(log.after(first)))
         told = [str(finding) for finding in check(story, scene)]
         points = [life.points[-1] for life in lives[:-1]]
         assert told == [], f"died at {deaths} ({points})"
@@ -76,10 +86,10 @@ class Stage:
         with living(life):
             task = asyncio.create_task(self._apply(path))
         loop = asyncio.get_running_loop()
-        life.on_death(lambda: loop.call_soon_threadsafe(task.cancel))
+        life.watch(lambda: loop.call_soon_threadsafe(task.cancel))
         await asyncio.wait({task}, timeout=20)
         assert task.done(), f"it hangs, having died at {life.dies_at} of {life.points}"
-        with suppress(*[BaseException] * life.is_dead):
+        with suppress(BaseException if life.is_dead else asyncio.CancelledError):
             task.result()
         return life
 
@@ -97,12 +107,18 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         )  # fmt: skip
         load(simulator, SMALL)
         before = picture(simulator)
+        tables = {name: table.state() for name, table in simulator.store.tables().items()}
         job = load_job(SMALL.write(tmp_path))
         async with connect(tenant) as target:
             plan = await bulkops.build_plan(job, target, tmp_path / "x.plan")
         assert dict(plan.counts) == {"create": 8, "update": 3, "delete": 3, "unchanged": 0, "rejected": 0}
         yield Stage(
-            simulator=simulator, tenant=tenant, plan=plan.path, before=before, monkeypatch=monkeypatch
+            simulator=simulator,
+            tenant=tenant,
+            plan=plan.path,
+            before=before,
+            tables=tables,
+            monkeypatch=monkeypatch,
         )
 
 
@@ -125,6 +141,14 @@ async def test_a_death_at_any_point_changes_nothing(stage: Stage) -> None:
         assert found == expected, f"died at {point}: {lives[0].points[-1]}"
         died += lives[0].is_dead
     assert died >= len(points) - CLEAN_STOP  # two requests at a time do not come in the same order each time
+
+
+async def test_being_cut_off_at_any_point_changes_nothing(stage: Stage) -> None:
+    """As by a second Ctrl-C, at every third point: what was in flight is in doubt, the rest is pending."""
+    expected, points = await _points(stage)
+    for point in range(1, len(points) + 1, 3):
+        found, _ = await stage.play(name=f"{point}", cut_off_at=point)
+        assert found == expected, f"cut off at {point}: {points[point - 1]}"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ Cells: TypeAlias = dict[str, Scalar]
 Pool: TypeAlias = str | Sequence[Scalar]
 """The values a field may get: the ids of an entity's records, or these."""
 
-ROWS = 25  # of a plan
+ROWS = 20  # of a plan
 
 VARIANTS: Mapping[str, Sequence[str]] = {
     "inferred": ("on", "off"),
@@ -370,7 +370,7 @@ async def world(folder: Path, seed: int) -> AsyncIterator[World]:
             yield World(simulator, target, folder, rng)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(6))
 async def test_the_plan_says_what_the_api_would(seed: int, tmp_path: Path) -> None:
     """Every kind of change that rules are about, however the open questions are answered."""
     async with world(tmp_path, seed) as here:
@@ -379,7 +379,7 @@ async def test_the_plan_says_what_the_api_would(seed: int, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 200))
+@pytest.mark.parametrize("seed", range(6, 200))
 async def test_the_plan_says_what_the_api_would_for_many_seeds(seed: int, tmp_path: Path) -> None:
     """The same, until chance has tried all that it can."""
     async with world(tmp_path, seed) as here:

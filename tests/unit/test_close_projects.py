@@ -114,7 +114,7 @@ async def test_a_project_whose_note_is_refused_stays_as_it_is(tmp_path: Path) ->
     """The status comes last; the other project is closed."""
     desk = Desk(tmp_path, Projects=[project(7), project(8)])
     plan = await desk.plan()
-    desk.target.failures["create ProjectNotes"].append(RejectedError("no such right"))
+    desk.target.script("create ProjectNotes", [RejectedError("no such right", known=True)])
     status = await apply_plan(plan, desk.target)
     assert (status.counts["applied"], status.counts["rejected"]) == (2, 2)
     written = [(one.action, one.entity, one.id) for one in desk.target.writes]

@@ -190,6 +190,18 @@ def test_nothing_leaves_at_the_end_of_a_term_until_it_is_renewed(machine: Machin
     assert one.view.members[one.name].expires == one._expires
 
 
+def test_who_holds_or_waits_for_something_is_heard_of(machine: Machine) -> None:
+    """Its term is renewed as long as it runs, so that others know it is not merely paused."""
+    one, two, three = (machine.start(terms(per_entity=1)) for _ in range(3))
+    assert one.slots.borrow(("Tasks",), ("Tasks",))
+    assert not two.slots.borrow(("Tasks",), ("Tasks",))
+    machine.wait(3 * TERM_S)
+    members = three.view.members
+    assert members[one.name].expires > machine.now + TERM_S / 2
+    assert members[two.name].expires > machine.now + TERM_S / 2
+    assert members[three.name].expires < machine.now
+
+
 def test_a_process_that_is_only_there_says_nothing(machine: Machine) -> None:
     """Who holds nothing and waits for nothing writes nothing."""
     one = learned(machine)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bulkops.bucket import Bucket, grant, poll_reserve
 from bulkops.errors import TenantError
-from bulkops.purse import Purse
+from bulkops.purse import Answers, Purse
 
 WINDOW_S, SETTLE_S = 100, 30
 
@@ -105,6 +105,29 @@ def test_until_the_first_count_calls_go_one_at_a_time() -> None:
     assert (one.free(0), one.free_at(0)) == (0, math.inf)
     purse.answered(0, 1)
     assert one.free(1) == 1
+
+
+def test_answers_of_several_processes_come_back_in_their_order() -> None:
+    """One reports later than another what it has heard earlier: no token waits for a younger one."""
+    purse = Purse(WINDOW_S)
+    purse.flying = 3
+    for at in (20, 10, 30):
+        purse.report(Answers(first=at, last=at, taken=at))
+    for now, out in ((109, 3), (110, 2), (120, 1), (129, 1), (130, 0)):
+        purse.settle(now)
+        assert purse.out == out
+
+
+def test_answers_before_and_after_a_poll_are_told_apart() -> None:
+    """However coarsely they are written down: those that came before it are in its count for sure."""
+    one = Bucket(share=1.0, requests=100, window_s=WINDOW_S, settle_s=SETTLE_S, groups=1)
+    one.learn(0, count=0)
+    for _ in range(2):
+        one.take(1).answered(1, 2)
+    one.take_poll(3)
+    one.take(3).answered(3, 4)
+    one.learn(5, count=3, asked=3)
+    assert one.others == 0
 
 
 # what others use

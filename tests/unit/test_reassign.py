@@ -327,6 +327,31 @@ async def test_leads_to_dos_and_opportunities_change_hands(reassigned: Reassigne
     assert all(ANN in change.after().values() for change in plan.changes())
 
 
+async def test_a_where_about_entries_is_about_their_work(reassigned: Reassigned) -> None:
+    """Conditions and what is complete are those of the task, whoever it is assigned to; also of very many."""
+    tasks = [task(n, assignedResourceID=LEE, projectID=7 + n % 2) for n in range(1, 1_301)]
+    helpers: list[dict[str, Scalar]] = [
+        {"id": 5_000 + n, "taskID": n, "resourceID": JANE, "roleID": SENIOR} for n in range(1, 1_301)
+    ]
+    rows = {"Tasks": tasks, "TaskSecondaryResources": helpers}
+    where = "[{field: projectID, op: eq, value: {lookup: projectName, key: One}}]"
+    plan = await reassigned.plan(rows, job("kim13", entities="[TaskSecondaryResources]", where=where))
+    assert plan.header.counts == {"create": 650, "delete": 650, "update": 0, "unchanged": 0, "rejected": 0}
+    made = changes(plan, "TaskSecondaryResources in")
+    assert [change.after()["taskID"] for change in made] == list(range(2, 1_301, 2))
+
+
+async def test_who_is_on_what_is_found_the_cheaper_way(reassigned: Reassigned) -> None:
+    """Of a colleague with thousands of entries only those on the work in question are read."""
+    helpers: list[dict[str, Scalar]] = [
+        {"id": 5_000 + n, "taskID": n, "resourceID": KIM, "roleID": ENGINEER} for n in range(3, 6_003)
+    ]
+    rows = {"Tasks": [task(2), task(3), task(4)], "TaskSecondaryResources": helpers}
+    plan = await reassigned.plan(rows, job("kim13"))
+    assert given(plan) == {2: KIM}
+    assert plan.header.calls_read < 30
+
+
 # --- what the plan says --------------------------------------------------------------------------------
 
 
@@ -447,6 +472,7 @@ async def test_everything_that_is_wrong_is_told_at_once(reassigned: Reassigned) 
     ("rows", "recipe", "fault"),
     [
         ({}, job("kim13").replace("jane12@acme.test", "joan"), "5: `joan` is no resource."),
+        ({}, job("nemo").replace("jane12@acme.test", "15"), "6: `nemo` is no resource."),
         ({"Tickets": [ticket(4)]}, job("ann16@acme.test", entities="[Tickets]"),
          "6: Ann Twin (16) has no role at the service desk, which whoever is assigned to Tickets needs"),
         ({"Tickets": [ticket(4)], "ResourceRoleQueues": []}, job("kim13", entities="[Tickets]"),
@@ -463,6 +489,9 @@ async def test_everything_that_is_wrong_is_told_at_once(reassigned: Reassigned) 
         ({}, job("kim13", divide="{by: companyID, map: {Acme: kim13, 70: lee14}}"),
          "8: `map` names companyID 70 twice"),
         ({}, job("kim13", divide="{by: companyID, map: {Acme: nemo}}"), "8: `nemo` is no resource."),
+        ({}, job("kim13", entities="[TaskSecondaryResources]",
+                 where=f"[{{field: projectID, op: notIn, value: {list(range(1, 501))}}}]"),
+         "8: Tasks: `where` holds more than 500 conditions"),
         ({}, job("kim13", where="[{field: remainingHours, op: gt, value: 1}]"),
          "8: Tasks.remainingHours cannot be queried, so `where` cannot name it"),
     ],

@@ -93,7 +93,7 @@ FIRM: Rows = {
     ],
     "TaskSecondaryResources": [{"id": 1, "taskID": 80, "resourceID": 2}],
     "TaskPredecessors": [{"id": 1, "predecessorTaskID": 80, "successorTaskID": 81}],
-    "Tickets": [{"id": 85, "title": "Printer", "companyID": 30, "assignedResourceID": 1}],
+    "Tickets": [{"id": 85, "title": "Printer", "companyID": 30, "assignedResourceID": 1, "contactID": 50}],
     "TicketSecondaryResources": [{"id": 1, "ticketID": 85, "resourceID": 2}],
     "TicketChecklistItems": [
         {"id": 1, "ticketID": 85, "isImportant": True, "isCompleted": False},
@@ -101,6 +101,9 @@ FIRM: Rows = {
     ],
     "Opportunities": [{"id": 95, "title": "Big", "companyID": 32}],
     "ServiceCallTasks": [{"id": 96, "serviceCallID": 1, "taskID": 80}],
+    "ServiceCallTickets": [{"id": 97, "serviceCallID": 1, "ticketID": 85}],
+    "ServiceCallTaskResources": [{"id": 1, "serviceCallTaskID": 96, "resourceID": 1}],
+    "ServiceCallTicketResources": [{"id": 1, "serviceCallTicketID": 97, "resourceID": 1}],
 }  # fmt: skip
 
 TASK = {
@@ -111,7 +114,6 @@ TASK = {
     "billingCodeID": 20,
 }
 TICKET = {"companyID": 30, "contactID": 50, "companyLocationID": 40, "status": 1}
-NOTE = {"projectID": 60}
 
 
 class Nothing:
@@ -150,6 +152,8 @@ def findings(
 ) -> Sequence[Finding]:
     """All that rules say, once all that they want is read."""
     related = Related(Nothing())
+    for name in ("Resources", "Roles"):  # what was seen before: who is not there is missed
+        related.put((name, "id"), [int(firm[name][0]["id"] or 0)], [dict(firm[name][0])])
     had = dict(before or {})
     change = Change(
         n=1, step="a", entity=entity, action=action, id=None if action is CREATE else id,
@@ -185,7 +189,7 @@ REJECTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str
     ("Tasks", UPDATE, {"assignedResourceID": None}, TASK, "assignedResourceID is empty"),
     ("Tasks", UPDATE, {"assignedResourceID": 4}, TASK, "4 (Import Service) is a user for the API only"),
     ("Tasks", UPDATE, {"assignedResourceID": 99}, {**TASK, "assignedResourceID": None},
-     "99 has no role at all"),
+     "99: no Resources record"),
     ("Tasks", CREATE, {**TASK, "assignedResourceRoleID": 12}, {},
      "12 (Retired, inactive): a task cannot be created"),
     ("Tasks", UPDATE, {"assignedResourceRoleID": 11}, TASK,
@@ -219,6 +223,10 @@ REJECTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str
     ("TaskSecondaryResources", DELETE, {}, {"taskID": 84}, "is a Baseline"),
     ("TaskSecondaryResources", CREATE, {"taskID": 81, "resourceID": 1, "roleID": 11}, {},
      "does not have roleID"),
+    ("TaskSecondaryResources", CREATE, {"taskID": 81, "resourceID": 4}, {}, "for the API only"),
+    ("TaskSecondaryResources", CREATE, {"taskID": 81, "roleID": 99}, {}, "99: no Roles record"),
+    ("TaskPredecessors", DELETE, {}, {"successorTaskID": 84}, "is a Baseline"),
+    ("TaskNotes", CREATE, {"taskID": 84}, {}, "is a Baseline"),
     ("TaskPredecessors", CREATE, {"predecessorTaskID": 80, "successorTaskID": 83}, {},
      "is of project 60, and"),
     ("TaskPredecessors", CREATE, {"predecessorTaskID": 70, "successorTaskID": 81}, {},
@@ -240,7 +248,23 @@ REJECTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str
     ("Tickets", UPDATE, {"assignedResourceID": 1, "assignedResourceRoleID": 11}, TICKET, "does not have"),
     ("TicketSecondaryResources", CREATE, {"ticketID": 85, "resourceID": 2, "roleID": 11}, {},
      "secondary resource of"),
+    ("TicketSecondaryResources", CREATE, {"ticketID": 85, "resourceID": 4}, {}, "for the API only"),
+    ("TicketSecondaryResources", CREATE, {"ticketID": 85, "resourceID": 1, "roleID": 11}, {},
+     "does not have"),
+    ("TicketSecondaryResources", CREATE, {"ticketID": 85, "roleID": 99}, {}, "99: no Roles record"),
+    ("Tickets", CREATE, {"assignedResourceID": 4, "assignedResourceRoleID": 10}, {}, "for the API only"),
+    ("Tickets", CREATE, {"assignedResourceID": 1, "assignedResourceRoleID": 99}, {}, "99: no Roles record"),
+    ("Tickets", UPDATE, {"assignedResourceID": 2, "assignedResourceRoleID": 11}, TICKET,
+     "a secondary resource"),
     # --- the rest
+    ("TimeEntries", CREATE, {"resourceID": 4}, {}, "for the API only"),
+    ("ProjectCharges", UPDATE, {"name": "x"}, {"isBilled": True, "projectID": 60}, "is billed already"),
+    ("Contacts", DELETE, {}, {"primaryContact": True, "id": 53},
+     "the primary contact of the company: set isActive"),
+    ("Contacts", DELETE, {}, {"id": 50}, "the contact of 1 Tickets"),
+    ("TicketCharges", UPDATE, {"name": "x"}, {"isBilled": True}, "the charge is billed already"),
+    ("TicketCharges", DELETE, {}, {"isBilled": True}, "the charge is billed already"),
+    ("ProjectCharges", CREATE, {"projectID": 61}, {}, "is a Baseline"),
     ("Companies", CREATE, {"ownerResourceID": 4}, {}, "for the API only"),
     ("Opportunities", UPDATE, {"ownerResourceID": 4}, {"companyID": 30}, "for the API only"),
     ("TimeEntries", CREATE, {"resourceID": 1, "hoursWorked": 24.5}, {}, "more than 0 and at most 24"),
@@ -307,6 +331,21 @@ DOUBTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]
     ("ServiceCallTaskResources", CREATE, {"serviceCallTaskID": 96, "resourceID": 3}, {},
      "not assigned to the task"),
     ("CompanyLocations", DELETE, {}, {"isPrimary": True}, "primary location"),
+    ("CompanyToDos", CREATE, {"assignedToResourceID": 3}, {}, "3 (Old Timer, inactive)"),
+    ("Opportunities", CREATE, {"companyID": 30, "contactID": 51}, {}, "contactID is of another company"),
+    ("Phases", CREATE, {"projectID": 60, "dueDate": "2026-04-15"}, {}, "ends 2026-04-15"),
+    ("Phases", CREATE, {"projectID": 62, "parentPhaseID": 70}, {}, "parentPhaseID is of another project"),
+    ("Phases", UPDATE, {"title": "x"}, {"projectID": 62}, "the project is complete"),
+    ("TaskSecondaryResources", DELETE, {}, {"taskID": 83}, "the project is complete"),
+    ("TaskSecondaryResources", CREATE, {"taskID": 81, "roleID": 12}, {}, "12 (Retired, inactive)"),
+    ("TicketSecondaryResources", CREATE, {"ticketID": 85, "roleID": 12}, {}, "12 (Retired, inactive)"),
+    ("TaskPredecessors", DELETE, {}, {"successorTaskID": 83}, "the project is complete"),
+    ("ServiceCalls", CREATE, {"companyID": 30, "companyLocationID": 42}, {}, "of another company"),
+    ("ServiceCallTaskResources", CREATE, {"serviceCallTaskID": 96, "resourceID": 1}, {}, "sent on this"),
+    ("ServiceCallTaskResources", CREATE, {"resourceID": 4}, {}, "a user for the API only"),
+    ("ServiceCallTicketResources", CREATE, {"serviceCallTicketID": 97, "resourceID": 1}, {}, "sent on this"),
+    ("ServiceCallTicketResources", CREATE, {"serviceCallTicketID": 97, "resourceID": 3}, {}, "not assigned"),
+    ("ServiceCallTicketResources", CREATE, {"resourceID": 3}, {}, "3 (Old Timer, inactive)"),
 ]  # fmt: skip
 
 EFFECTS: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]] = [
@@ -333,7 +372,7 @@ def test_what_the_api_refuses_rejects_the_row(
     entity: str, action: Action, fields: Mapping[str, Value], before: Mapping[str, Scalar], text: str
 ) -> None:
     """By a fact that has no other reading; the sentence names the field, the value and what to do."""
-    record = 85 if entity == "Tickets" else 60 if entity == "Projects" else 80
+    record = 85 if entity == "Tickets" else 60 if entity == "Projects" else int(before.get("id", 80) or 0)
     found = findings(entity, action, fields, before, id=record)
     assert {one.kind for one in found} == {Kind.REJECT}
     assert any(text in one.text for one in found), found
@@ -375,9 +414,10 @@ def test_what_the_api_does_besides_is_told(
         ("TaskNotes", CREATE, {"taskID": 80, "publish": 1, "createdByContactID": 50}, {}),
         ("TimeEntries", CREATE, {"resourceID": 1, "hoursWorked": 24}, {}),
         ("TimeEntries", CREATE, {"resourceID": 1, "ticketID": Created(change=1), "roleID": 10}, {}),
-        ("Contacts", DELETE, {}, {"primaryContact": False}),
+        ("Contacts", DELETE, {}, {"primaryContact": False, "id": 54}),
         ("CompanyToDos", CREATE, {"companyID": 31, "contactID": 50}, {}),
         ("Companies", CREATE, {"ownerResourceID": 1}, {}),
+        ("TicketCharges", UPDATE, {"name": "x"}, {"isBilled": False}),
         ("Roles", UPDATE, {"name": "x"}, {}),
     ],
 )
@@ -388,3 +428,19 @@ def test_of_what_the_api_takes_nothing_is_said(
     number = int(before.get("id", 80) or 0)
     found = told(findings(entity, action, fields, before, id=number))
     assert [said for kind, said in found if kind is not Kind.EFFECT and "complete" not in said] == []
+
+
+def test_workflow_rules_may_fire() -> None:
+    """On the entities that Autotask's rule engine watches, and said of no other."""
+    watched = ["ConfigurationItems", "Contracts", "Opportunities", "Projects", "Quotes", "SalesOrders"]
+    watched += ["Tasks", "Tickets"]
+    for entity in (*watched, "Companies", "Contacts"):
+        is_told = any("workflow" in one.text for one in findings(entity, UPDATE, {"x": 1}))
+        assert is_told == (entity in watched)
+
+
+def test_what_was_looked_up_is_there_and_belongs() -> None:
+    """It was found by a key among the records of its company: nothing is read a second time."""
+    fields = {"contactID": 51, "companyLocationID": 42}
+    assert findings("Tickets", UPDATE, fields, TICKET, id=85)[0].kind is Kind.REJECT
+    assert told(findings("Tickets", UPDATE, fields, TICKET, id=85, looked_up=tuple(fields))) == []

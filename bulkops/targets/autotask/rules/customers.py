@@ -11,7 +11,7 @@ from functools import partial
 
 from bulkops.change import Action
 from bulkops.targets.autotask.rules import people, places
-from bulkops.targets.autotask.rules.case import Case, known_id, named, rule
+from bulkops.targets.autotask.rules.case import EVERY, Case, known_id, named, rule
 from bulkops.targets.autotask.rules.finding import Finding, Kind, doubt, effect, reject
 
 DELETES = frozenset({Action.DELETE})
@@ -106,6 +106,12 @@ def on_baseline(case: Case) -> Iterator[Finding]:
     """All that is in a Baseline is read-only. Whether time is in it is a matter of reading."""
     for found in places.not_in_baseline(case, "taskID"):
         yield doubt("the task is in a Baseline project", about="taskID", detail=found.text)
+
+
+def not_billed(case: Case) -> Iterator[Finding]:
+    """A charge is changed or deleted only while it is not billed (ProjectChargesEntity.htm)."""
+    if case.was("isBilled") is True:
+        yield reject("the charge is billed already, and then it can neither be changed nor deleted")
 
 
 def real_default(case: Case) -> Iterator[Finding]:
@@ -212,6 +218,8 @@ CALL_TICKET_RESOURCES = (
         on="resourceID",
     ),
 )  # fmt: skip
+TICKET_CHARGES = (rule(not_billed, actions=EVERY - {Action.CREATE}, own="isBilled"),)
+PROJECT_CHARGES = (*TICKET_CHARGES, rule(places.not_in_baseline, actions=EVERY, own="projectID"))
 TIME = (
     rule(hours, on="hoursWorked"),
     rule(time_role, on="resourceID roleID", own="resourceID roleID"),

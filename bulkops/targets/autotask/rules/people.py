@@ -117,7 +117,8 @@ def has_role(case: Case, resource: str, role: str) -> Iterator[Finding]:
     person, number = case.ref(resource), case.ref(role)
     if person is None or number is None or not case.writes(resource, role):
         return
-    if is_role_inactive(case, role) is not False:  # an inactive role is shown with nobody (ResourceRoles)
+    # An inactive role is shown with nobody (ResourceRoles), and who only calls the API has none at all.
+    if is_role_inactive(case, role) is not False or _api_user(case, resource):
         return
     held = _roles(case.related, person)
     if held is None or any(number == one for one, _ in held):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bulkops.change import Action
 from bulkops.targets.autotask.rules.case import Case, known_id, named
 from bulkops.targets.autotask.rules.finding import Finding, Kind, doubt, reject
 from bulkops.targets.autotask.rules.people import referenced, values_of
@@ -42,7 +41,7 @@ def not_in_baseline(case: Case, through: str = "") -> Iterator[Finding]:
 def not_in_complete(case: Case, through: str = "") -> Iterator[Finding]:
     """Nothing is said of work in a project that is complete. Of a large job each project is not asked for."""
     number = project_of(case, through)
-    if number is None or (case.is_update and case.related.batches > SMALL):
+    if number is None or _is_large(case):
         return
     project = case.related.one("Projects", number)
     if project is not None and project.get("status") == COMPLETE:
@@ -52,11 +51,16 @@ def not_in_complete(case: Case, through: str = "") -> Iterator[Finding]:
 def _baseline(case: Case, number: int) -> RecordData | None:
     """The project, where it is one."""
     related = case.related
-    if case.change.action is Action.UPDATE and related.batches > SMALL:
+    if _is_large(case):
         rows = [related.many("Projects", "projectType", kind) for kind in baselines(related)]
         return next((row for found in rows for row in found or () if row["id"] == number), None)
     project = related.one("Projects", number)
     return project if project is not None and is_baseline(related, known_id(project, "projectType")) else None
+
+
+def _is_large(case: Case) -> bool:
+    """Whether updates are so many that not each of their projects is asked for."""
+    return case.is_update and case.related.batches[case.entity.name] > SMALL
 
 
 def baselines(related: Related) -> frozenset[int]:

@@ -8,7 +8,7 @@ What the plan itself does before the rule's own row counts: records are given as
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
@@ -107,13 +107,13 @@ class Wanted:
 
 
 class Related:
-    """Of one plan. `batches` counts how many batches were judged so far."""
+    """Of one plan. `batches` counts how many batches of an entity were judged so far."""
 
     def __init__(self, planned: Planned) -> None:
         self.planned = planned
         self.wanted = Wanted()
         self.missed = False  # whether something was asked for that is still to be read
-        self.batches = 0
+        self.batches: Counter[str] = Counter()
         self.unreadable: set[str] = set()  # entities that this API user may not read
         self._known: OrderedDict[tuple[str, str, int], tuple[RecordData, ...]] = OrderedDict()
         self._pairs: dict[tuple[str, str, str, int, int], tuple[RecordData, ...]] = {}
@@ -220,9 +220,9 @@ class Related:
     def put_shape(self, shape: Entity) -> None:
         self._shapes[shape.name] = shape
 
-    def begin_batch(self) -> None:
+    def begin_batch(self, entity: str) -> None:
         """Forgets what was known longest, where too much is."""
-        self.batches += 1
+        self.batches[entity] += 1
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         self._pairs.clear()
