@@ -175,7 +175,7 @@ async def test_a_plan_over_its_limits_is_made_and_warns(planned: Planned) -> Non
 
 
 async def test_reads_are_bulk_and_ask_for_what_is_needed_only(planned: Planned) -> None:
-    """1,200 rows cost three reads for their keys, each for the fields of the plan, and one for their project."""
+    """1,200 rows: three reads for their keys, each for the fields of the plan, and one for their project."""
     asked: list[tuple[int, set[str]]] = []
 
     class Listening(ReadOnly):
@@ -325,7 +325,7 @@ async def test_a_query_without_the_columns_of_a_step_is_refused(planned: Planned
     """What a query does not have stops the job before it reads anything."""
     step = tasks_step("create").replace("{file: t.csv}", "{query: Tasks}")
     target = ReadOnly({"Tasks": TASKS})
-    with pytest.raises(JobError, match="query of Tasks has no column `Title`. Did you mean `title`?"):
+    with pytest.raises(JobError, match=r"query of Tasks has no column `Title`\. Did you mean `title`\?"):
         await planned.plan(target, step)
     assert target.calls.read == 0
 
