@@ -19,22 +19,9 @@ from bulkops.change import Action, Change
 from bulkops.errors import PlanError
 from bulkops.plan import storage
 from bulkops.plan.encoding import cells_to_json, change_to_json
-from bulkops.plan.seal import CHUNK, Header, StepInfo, action_letter, chunk_hash, entry_bytes, root_hash
-from bulkops.plan.view import Fate, Plan, PlanState, RowState, Status
+from bulkops.plan.seal import CHUNK, Header, action_letter, chunk_hash, entry_bytes, root_hash
+from bulkops.plan.view import Plan
 from bulkops.record import Row
-
-__all__ = [
-    "Fate",
-    "Header",
-    "Plan",
-    "PlanState",
-    "PlanWriter",
-    "RowState",
-    "Status",
-    "StepInfo",
-    "check_overwrite",
-]
-
 
 # Nobody knows the file until it has its name: it needs no journal of its own, and one fsync at the end.
 _UNSAFE_BUT_UNNAMED = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
