@@ -93,10 +93,12 @@ class Seat:
             await anyio.sleep(TICK_S)
             try:
                 self.tick()
-            except StopError as error:
+            except Exception as error:  # whatever it is, nobody must wait for ever
                 logger.error("the ledger cannot be used any more", extra={"reason": str(error)})
-                self.failure = error
+                self.failure = StopError(str(error))
                 self._tell()
+                if not isinstance(error, StopError):
+                    raise
 
     def tick(self) -> None:
         now = self.clock()
@@ -130,7 +132,7 @@ class Seat:
         dead = [name for name in self.view.members if name != self.name and not self._book.is_alive(name)]
         if dead:
             with self.page() as account:
-                for name in dead:
+                for name in account.members.keys() & dead:  # others may have seen it too
                     account.leave(name, now)
 
     def _tell(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bulkops.errors import StopError, TenantError
 from bulkops.ledger import Seat, Terms
-from bulkops.ledger.account import GONE_S, MOST_LEASED, TERM_S
+from bulkops.ledger.account import GONE_S, MOST_LEASED, TERM_S, TOKEN
 from bulkops.purse import Purse
 
 WINDOW_S, SETTLE_S = 1000.0, 60.0
@@ -234,6 +234,22 @@ def test_waiting_processes_have_their_turns(machine: Machine) -> None:
     assert served[:9] == [0, 1, 2] * 3
 
 
+def test_who_comes_too_late_keeps_its_place(machine: Machine) -> None:
+    """A token may be gone between our look and our try; what we waited is not lost."""
+    one, two, three = learned(machine), machine.start(), machine.start()
+    calls = machine.take_all(one)
+    assert two.tokens.free(machine.now) == 0
+    calls[0].unused()
+    with one.page() as account:
+        account.withdraw(one.name, TOKEN)
+    two.refresh()
+    with three.page() as account:
+        account.bucket.take(machine.now)
+        account.members[three.name].calls += 1
+    assert two.tokens.free(machine.now) == 0
+    assert [ticket.member for ticket in two.view.queue] == [two.name]
+
+
 def test_who_is_paused_does_not_keep_others_waiting(machine: Machine) -> None:
     """A ticket counts as long as its process is heard of."""
     paused, other = learned(machine), machine.start()
@@ -434,6 +450,17 @@ def test_a_poll_of_the_dead_does_not_stop_the_polls_of_others(machine: Machine) 
     machine.wait(1)
     assert two.tokens.next_poll_at(machine.now, waiting=True) < math.inf
     assert two.view.bucket.polls.out == 1
+
+
+def test_a_death_that_two_have_seen_is_written_down_once(machine: Machine) -> None:
+    """Whoever comes second finds that it has been done."""
+    one, two, three = learned(machine), machine.start(), machine.start()
+    three.refresh()
+    one.slots.borrow(("Tasks",), ("Tasks",))
+    machine.kill(one)
+    for seat in (two, three):
+        seat._audit(machine.now)
+    assert three.view.lagging == {"Tasks": [machine.now + GONE_S]}
 
 
 def test_tickets_of_the_dead_are_void(machine: Machine) -> None:

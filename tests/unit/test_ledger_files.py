@@ -325,6 +325,21 @@ def test_a_failure_ends_keeping_up_and_reaches_whoever_waits(desk: Desk, virtual
     seat.slots.give("Tasks", desk.now)
 
 
+def test_a_bug_in_keeping_up_does_not_leave_anybody_waiting(desk: Desk, virtual: Virtual) -> None:
+    """It is no reason to wait for ever, and it is not hidden either."""
+
+    class Broken:
+        def look(self) -> None:
+            if seat.failure is None:
+                raise ZeroDivisionError("a bug")
+
+    seat = desk.start()
+    with pytest.raises(ZeroDivisionError):
+        virtual(lambda: seat.tend(Broken()))
+    with pytest.raises(StopError, match="a bug"):
+        seat.tokens.free(desk.now)
+
+
 # another boot of the machine
 
 
