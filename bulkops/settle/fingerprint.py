@@ -100,7 +100,7 @@ def verdicts(
     told: dict[int, Verdict] = {}
     taken: set[int] = set()
     for print_, group in groups.items():
-        found = [record for record in free if _is_its(known, group[0], record)]
+        found = [record for record in free if any(_is_its(known, doubt, record) for doubt in group)]
         taken |= {int(record["id"] or 0) for record in found}
         told |= _of_group(known, group, found, may_be_anothers=print_ in in_flight)
     rest = [record for record in free if int(record["id"] or 0) not in taken]
@@ -114,16 +114,33 @@ def _of_group(
     ids = sorted(int(record["id"] or 0) for record in found)
     if ids and may_be_anothers:
         return {doubt.n: LATER for doubt in group}
-    if len(ids) > len(group):
-        many = "are all like it" if len(group) == 1 else f"are like it and {len(group) - 1} more of its kind"
-        reason = f"{LOST}, and {known.shape.name} {listed(ids)} {many}"
-        return {doubt.n: Verdict(seen=Seen.HELD, reason=reason) for doubt in group}
     if ids and not _is_since(known, group):
         reason = f"{LOST}, and {known.shape.name} {listed(ids)} may be it or may have been there before"
         return {doubt.n: Verdict(seen=Seen.HELD, reason=reason) for doubt in group}
-    in_order = sorted(group, key=lambda doubt: doubt.n)
-    done = {d.n: Verdict(seen=Seen.DONE, id=i) for d, i in zip(in_order, ids, strict=False)}
-    return {doubt.n: done.get(doubt.n, ABSENT) for doubt in group}
+    owners = _owners(group, ids)
+    if owners is None:
+        many = "are all like it" if len(group) == 1 else f"are like it and {len(group) - 1} more of its kind"
+        reason = f"{LOST}, and {known.shape.name} {listed(ids)} {many}"
+        return {doubt.n: Verdict(seen=Seen.HELD, reason=reason) for doubt in group}
+    return {doubt.n: Verdict(seen=Seen.DONE, id=owners[doubt.n]) if doubt.n in owners else ABSENT
+            for doubt in group}  # fmt: skip
+
+
+def _owners(group: Sequence[Doubt], ids: Sequence[int]) -> dict[int, int] | None:
+    """Number → id: each of the rising `ids` is the record of a doubt that was open when it was made.
+
+    None where there are more records than such doubts. Of several it goes to the one that was sent first, so
+    that those left over are the ones that may still land the longest.
+    """
+    left = sorted(group, key=lambda doubt: (doubt.absent_at, doubt.n))
+    owners: dict[int, int] = {}
+    for id in ids:
+        owner = next((doubt for doubt in left if (doubt.floor or 0) < id), None)
+        if owner is None:
+            return None
+        left.remove(owner)
+        owners[owner.n] = id
+    return owners
 
 
 def _is_since(known: Known, group: Sequence[Doubt]) -> bool:
