@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance import forked
+
 TIMEOUT_S = 60.0
 OWNER = 4  # the resource that every simulated tenant has
 
@@ -256,17 +258,24 @@ class Desk:
         **more: Any,
     ) -> Ran:
         """Runs a command without a terminal; fails where it ends otherwise than with `code`."""
-        done = subprocess.run(
-            self.command(*words),
-            cwd=cwd or self.folder,
-            env=self.env(env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=TIMEOUT_S,
-            check=False,
-            **more,
-        )
+        place = cwd or self.folder
+        is_for_python = any(name.startswith("PYTHON") for name in env or ())  # which reads them at its start
+        if forked.IS_POSSIBLE and not more and not is_for_python:
+            done = forked.run(
+                [str(word) for word in words], cwd=place, env=self.env(env), timeout_s=TIMEOUT_S
+            )
+        else:
+            done = subprocess.run(
+                self.command(*words),
+                cwd=place,
+                env=self.env(env),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=TIMEOUT_S,
+                check=False,
+                **more,
+            )
         ran = Ran(code=done.returncode, out=done.stdout, err=done.stderr)
         assert code is None or ran.code == code, f"{words}: {ran.code}\n{ran.out}\n{ran.err}"
         return ran
