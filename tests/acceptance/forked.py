@@ -52,6 +52,7 @@ def run(
             process.join()
             raise subprocess.TimeoutExpired(list(words), timeout_s)
         out, err = (path.read_bytes().decode("utf-8") for path in said)
+    assert process.exitcode is not None  # it was joined
     return subprocess.CompletedProcess(list(words), process.exitcode, out, err)
 
 
