@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TypeAlias
 
-from bulkops.record import Created, FromStep, Locator, Lookup, Record, Value
+from bulkops.record import Created, FromStep, Locator, Lookup, Premise, Record, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.base import RecordData
 
@@ -53,7 +53,11 @@ class FieldDiff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One row's fate. `n` counts from 1 over the whole plan and is the row's number too."""
+    """One row's fate. `n` counts from 1 over the whole plan and is the row's number too.
+
+    Some fields of a record must be empty before others can be changed. Those of `cleared` are emptied in a
+    request of their own, and the rest is sent after it: one change, two requests.
+    """
 
     n: int
     step: str
@@ -67,6 +71,8 @@ class Change:
     fields: Mapping[str, FieldDiff] = field(default_factory=dict)  # what is sent; UDFs as "udf:Name"
     parent: int | Created | None = None  # the id in the path of a child entity
     impersonate: int | None = None
+    cleared: tuple[str, ...] = ()  # of an update: fields that are emptied before the rest is sent
+    premise: Premise | None = None  # what another record, or another field of this one, must still hold
     marker: str = ""  # the field that holds bulkops' own mark, by which a create can be recognised
     waits_for: tuple[int, ...] = ()  # changes that must be settled well before this one is sent
     barrier: int = 0  # every change up to this number must be settled before this one is sent
@@ -81,6 +87,33 @@ class Change:
     def after(self) -> dict[str, Value]:
         """The values that are sent."""
         return {name: diff.after for name, diff in self.fields.items()}
+
+    def rest(self) -> dict[str, Value]:
+        """The values that are sent once what is cleared is empty."""
+        return {
+            name: diff.after
+            for name, diff in self.fields.items()
+            if diff.after is not None or name not in self.cleared
+        }
+
+    @property
+    def requests(self) -> int:
+        """How many writes it costs."""
+        return (2 if self.cleared else 1) if self.action.is_write else 0
+
+    def with_cleared(self, names: Collection[str], current: RecordData) -> Change:
+        """The same, with these fields of the record as it is emptied first."""
+        lost = {name: FieldDiff(before=current.get(name), after=None) for name in names}
+        return replace(self, fields={**lost, **self.fields}, cleared=tuple(sorted(names)))
+
+    def only(self, names: Iterable[str]) -> Change:
+        """What is left to be done where only these fields differ. Nothing is cleared for nothing: where the
+        others are so already, what is left is simply set.
+        """
+        left = set(names)
+        cleared = self.cleared if left - set(self.cleared) else ()
+        fields = {name: diff for name, diff in self.fields.items() if name in left or name in cleared}
+        return replace(self, fields=fields, cleared=cleared)
 
 
 Canonical: TypeAlias = (

@@ -34,6 +34,15 @@ class StoredText(str):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Premise:
+    """What a record held when the plan was made: what rests on it is written only while it holds that."""
+
+    entity: str
+    id: int
+    values: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One record of the source, as text. `cells` has one text per column of `Header.columns`.
 
@@ -45,6 +54,7 @@ class Row:
     fault: str = ""  # a sentence where the source could not be read as written: `mapping` rejects the row
     found: Mapping[str, Scalar] | None = None  # the very record, where rows are the records they would change
     needs: FromStep | None = None  # the row of a step above without which this one is not written
+    premise: Premise | None = None  # on which it rests
     reason: str = field(default="", compare=False)
     """Why an earlier run did not apply it, where it comes back in a result file."""
 

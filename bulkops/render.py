@@ -16,6 +16,7 @@ from rich.text import Text
 
 from bulkops.alike import worth_showing
 from bulkops.change import Action, Change, FieldDiff, Unknown
+from bulkops.naming import RowNames
 from bulkops.plan import Header, Plan, StepInfo
 from bulkops.progress import Progress
 from bulkops.record import Created, Value
@@ -77,20 +78,21 @@ def _print_lines(console: Console, lines: Iterable[Line]) -> bool:
 
 
 def _all_lines(plan: Plan) -> Iterator[Line]:
-    labels = _labels(plan)
-    for change in plan.changes():
-        yield from _change_lines(change, labels.get(change.entity, {}))
+    labels, names = _labels(plan), RowNames(plan.header.steps)
+    for change, row in plan.items():
+        yield from _change_lines(change, names.of(change, row), labels.get(change.entity, {}))
 
 
 def _some_lines(plan: Plan, most: int) -> Iterator[Line]:
     """A few of each kind, and how many there are besides."""
     left = {action: plan.header.counts.get(action.value, 0) for action in _FATES}
     left[Action.UNCHANGED] = 0
-    labels = _labels(plan)
+    labels, names = _labels(plan), RowNames(plan.header.steps)
     for one in worth_showing(plan, most):
-        change = plan.change(one.n)
+        change, row = next(plan.items(one.n - 1))
         left[change.action] -= 1 + one.more
-        yield from _change_lines(change, labels.get(change.entity, {}), more=one.more, fields=FIELDS)
+        known = labels.get(change.entity, {})
+        yield from _change_lines(change, names.of(change, row), known, more=one.more, fields=FIELDS)
     more = [f"{n:,} more {_FATES[action]}" for action, n in left.items() if n]
     if more:
         yield f"  … and {', '.join(more)}: see them all with `{command('show', plan.path)}`", ""
@@ -147,26 +149,38 @@ def _cost_line(header: Header) -> str:
 
 
 def _change_lines(
-    change: Change, labels: Labels, *, more: int = 0, fields: int | None = None
+    change: Change, called: str, labels: Labels, *, more: int = 0, fields: int | None = None
 ) -> Iterator[Line]:
-    """`more`: how many changes are like this one; `fields`: how many are shown at most."""
+    """`called`: what people call its record; `more`: how many changes are like this one; `fields`: how
+    many are shown at most.
+    """
     mark, style = MARKS[change.action]
-    key = " ".join(f"{name}={show_value(value)}" for name, value in change.key.items())
-    record = f" {change.id}" if change.id is not None else ""
-    place = f"  ({change.place})" if change.line is not None else ""
     alike = f" and {more:,} more {_LIKE[change.action]}" if more else ""
-    yield printable(f"{mark} {change.entity}{record} {key}".rstrip() + place + alike), style
+    yield printable(f"{mark} {_known(change, called)}{alike}"), style
     if change.reason:
         yield f"    {printable(change.reason)}", style
     width = max(map(len, change.fields), default=0)
     for name, diff in islice(change.fields.items(), fields):
         told = _diff_text(change, diff, labels.get(name))
         marked = "  (bulkops' own mark)" if name == change.marker else ""
+        if name in change.cleared and diff.after is not None:
+            marked = " (cleared first)"
         yield printable(f"    {name:<{width}}  {told}{marked}"), ""
     if fields is not None and len(change.fields) > fields:
         yield f"    … and {len(change.fields) - fields} more fields", ""
     for note in change.notes:
         yield f"    note: {printable(note)}", "yellow"
+
+
+def _known(change: Change, name: str) -> str:
+    """`Tasks 31 externalID="T-2"  (tasks.csv:3)`; what is known by its id, `Tasks 31 "Build it"`."""
+    key = [f"{one}={show_value(value)}" for one, value in change.key.items()
+           if (one, value) != ("id", change.id)]  # fmt: skip
+    record = [] if change.id is None else [str(change.id)]
+    texts = [change.entity, *record, *key, *([show_value(name)] if name else [])]
+    is_itself = change.file == change.entity and change.line == change.id
+    place = "" if change.line is None or is_itself else f"  ({change.place})"
+    return " ".join(texts) + place
 
 
 def _diff_text(change: Change, diff: FieldDiff, labels: Mapping[str, str] | None) -> str:

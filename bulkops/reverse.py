@@ -15,27 +15,44 @@ from bulkops.targets.base import RecordData
 GONE = "it cannot be brought back: the API gives every record a new id"
 
 
-def reversal(fate: Fate, shape: Entity, current: RecordData | None, aside: Mapping[str, Scalar]) -> Change:
+def reversal(
+    fate: Fate,
+    shape: Entity,
+    current: RecordData | None,
+    aside: Mapping[str, Scalar],
+    labels: Mapping[str, Mapping[str, str]] | None = None,
+) -> Change:
     """The change that undoes `fate.change`, rejected with a reason where there is none.
 
     `current` is the record as it is now, None where it is not there; `aside` is what a created record gets
-    where it cannot be deleted (`undo` of the step).
+    where it cannot be deleted (`undo` of the step); `labels`: by field and value, what people call a number.
     """
     change = replace(
         fate.change, id=fate.id, fields={}, marker="", impersonate=None, waits_for=(), barrier=0, reason=None,
-        notes=(), parent=_parent(fate.change, shape, current), key=_key(fate.change, current),
+        notes=(), cleared=(), premise=None, parent=_parent(fate.change, shape, current),
+        key=_key(fate.change, current),
     )  # fmt: skip
-    if fate.state is not RowState.APPLIED:
+    if fate.state is not RowState.APPLIED and not is_only_cleared(fate):
         return _rejected(change, _unsettled(fate))
-    if fate.change.action is Action.DELETE and _is_mere_link(shape):
-        return _of_link(change, fate.change)
     if fate.change.action is Action.DELETE:
-        return _rejected(change, f"{shape.name} {fate.id} was deleted, and {GONE}")
+        return _of_delete(change, fate.change, shape)
     if current is None:
         return _of_missing(change, fate.change.action)
     if fate.change.action is Action.UPDATE:
-        return _of_update(change, fate.change, shape, current)
+        applied = _clearing(fate.change) if is_only_cleared(fate) else fate.change
+        return _of_update(change, applied, shape, current, labels or {})
     return _of_create(change, fate.change, shape, current, aside)
+
+
+def is_only_cleared(fate: Fate) -> bool:
+    """Whether it came to nothing, but emptied fields before that."""
+    return fate.is_cleared and fate.state in (RowState.REJECTED, RowState.PENDING)
+
+
+def _clearing(change: Change) -> Change:
+    """What the first of its two requests did."""
+    fields = {name: FieldDiff(before=change.fields[name].before, after=None) for name in change.cleared}
+    return replace(change, fields=fields, cleared=())
 
 
 def _key(change: Change, current: RecordData | None) -> dict[str, Value]:
@@ -73,6 +90,12 @@ def _is_mere_link(shape: Entity) -> bool:
     return can_be_replaced and all(field.reference and field.is_required for field in fields)
 
 
+def _of_delete(change: Change, applied: Change, shape: Entity) -> Change:
+    if _is_mere_link(shape):
+        return _of_link(change, applied)
+    return _rejected(change, f"{shape.name} {change.id} was deleted, and {GONE}")
+
+
 def _of_link(change: Change, applied: Change) -> Change:
     """The same connection once more, known by what it connects."""
     held: dict[str, Value] = {
@@ -90,7 +113,13 @@ def _of_missing(change: Change, action: Action) -> Change:
     return _rejected(change, f"{change.entity} {change.id} is not there any more")
 
 
-def _of_update(change: Change, applied: Change, shape: Entity, current: RecordData) -> Change:
+def _of_update(
+    change: Change,
+    applied: Change,
+    shape: Entity,
+    current: RecordData,
+    labels: Mapping[str, Mapping[str, str]],
+) -> Change:
     fields: dict[str, FieldDiff] = {}
     for name, diff in applied.fields.items():
         field = shape.find(name)
@@ -98,9 +127,9 @@ def _of_update(change: Change, applied: Change, shape: Entity, current: RecordDa
         if isinstance(diff.before, Unknown) or equal(field, now, diff.before):
             continue
         if not equal(field, now, diff.after):
-            return _rejected(
-                change, f"{name} was set to {diff.after!r} and is {now!r} now: it was changed since"
-            )
+            known = labels.get(name, {})
+            was, is_now = _told(diff.after, known), _told(now, known)
+            return _rejected(change, f"{name} was set to {was} and is {is_now} now: it was changed since")
         fields[name] = FieldDiff(before=diff.after, after=diff.before)
     if fields:
         return replace(change, action=Action.UPDATE, fields=fields)
@@ -108,6 +137,11 @@ def _of_update(change: Change, applied: Change, shape: Entity, current: RecordDa
         names = ", ".join(unreadable)
         return _rejected(change, f"what {names} held before could not be read, so it cannot be restored")
     return replace(change, action=Action.UNCHANGED)
+
+
+def _told(value: object, labels: Mapping[str, str]) -> str:
+    label = labels.get(str(value))
+    return f"{value!r} ({label})" if label else repr(value)
 
 
 def unknown_before(change: Change) -> list[str]:
@@ -131,8 +165,8 @@ def _of_create(
     if not wanted:
         return _rejected(
             change,
-            f"{shape.name} records can neither be deleted nor set inactive through the API; "
-            f"say in the step what they get instead, as in `undo: {{status: Inactive}}`",
+            f"{shape.name} records can neither be deleted nor set inactive through the API: see to it in "
+            "Autotask. A step of a job can say what they get instead, as in `undo: {status: Inactive}`",
         )
     fields = {
         name: FieldDiff(before=current.get(name), after=value)

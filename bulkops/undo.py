@@ -10,19 +10,23 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import bulkops
-from bulkops.change import Change
+from bulkops.change import Action, Change
 from bulkops.errors import PlanError
 from bulkops.plan import Fate, Header, Plan, PlanWriter, RowState, StepInfo
 from bulkops.plan.shapes import facts_of
+from bulkops.planner.aftermath import Aftermath
+from bulkops.planner.judging import Judging, clearing
 from bulkops.planner.totals import Totals
 from bulkops.record import Row, Scalar
-from bulkops.reverse import reversal, unknown_before
+from bulkops.reverse import is_only_cleared, reversal, unknown_before
 from bulkops.safety import DEFAULTS, Measured, refusals
 from bulkops.schema import Entity
+from bulkops.targets.autotask.rules import clearings
 from bulkops.targets.base import RecordData, Target
 
 A_READ = 500  # records that one query can ask for by id
@@ -46,14 +50,15 @@ async def build_undo(
     shapes: dict[str, dict[str, Any]] = {}
     warnings: list[str] = []
     steps: list[StepInfo] = []
-    with PlanWriter(path) as writer:
+    with PlanWriter(path) as writer, Aftermath(()) as aftermath:
+        judging = Judging(target, aftermath, clearings)
         n = 0
         for step, first, last in reversed(list(_steps(plan))):
             shape = await target.describe(step.entity)
             shapes[step.entity] = facts_of(shape, shape.fields)
             before, unread = n, 0
             async for row, change, fate in _Reversed(
-                plan, target, shape, step=step, first=first, last=last
+                plan, target, shape, judging, step=step, first=first, last=last
             ).changes(before):
                 n += 1
                 writer.add(row, change)
@@ -82,7 +87,7 @@ async def build_undo(
                 calls_read=target.calls.read - reads_before,
                 calls_write=totals.writes,
                 estimate_s=totals.estimates(target, None),
-                warnings=(*warnings, *refusals(measured, {})),
+                warnings=(*warnings, *judging.take_warnings(), *refusals(measured, {})),
                 limits=measured.to_json(),
                 entities=shapes,
                 extra={"labels": plan.header.extra.get("labels", {})},
@@ -100,7 +105,7 @@ async def _refuse(plan: Plan, target: Target) -> None:
         )
     if plan.is_running():
         raise PlanError(f"{plan.path} is being applied. Stop it first, or wait until it has ended")
-    if not plan.progress()["applied"]:
+    if not plan.progress()["applied"] and not any(is_only_cleared(fate) for fate in plan.fates()):
         raise PlanError(f"{plan.path}: nothing of it was applied, so there is nothing to undo")
 
 
@@ -117,7 +122,15 @@ class _Reversed:
     """One step of the plan, from its last row to its first."""
 
     def __init__(
-        self, plan: Plan, target: Target, shape: Entity, *, step: StepInfo, first: int, last: int
+        self,
+        plan: Plan,
+        target: Target,
+        shape: Entity,
+        judging: Judging,
+        *,
+        step: StepInfo,
+        first: int,
+        last: int,
     ) -> None:
         self._plan = plan
         self._target = target
@@ -126,8 +139,10 @@ class _Reversed:
         self._last = last
         aside = plan.header.extra.get("undo", {})
         self._aside: Mapping[str, Scalar] = aside.get(step.name, {})
+        self._labels = plan.header.extra.get("labels", {}).get(step.entity, {})
         self._places = array("q", [0]) * (last - first + 1)  # the number in this plan of each of its rows
         self._needed_by: dict[int, list[int]] = {}  # rows of this step that others of it need, and by which
+        self._judging = judging
 
     async def changes(self, before: int) -> AsyncIterator[tuple[Row, Change, Fate]]:
         """What takes each row back, numbered from `before` + 1; every one waits for all steps before it."""
@@ -138,39 +153,54 @@ class _Reversed:
             for needed in fate.change.waits_for:
                 if needed >= self._first:
                     self._needed_by.setdefault(needed, []).append(fate.change.n)
-        n = before
-        async for fate, current in self._with_records():
-            n += 1
-            change = reversal(fate, self._shape, current, self._aside)
-            waits_for = tuple(sorted(self._place(m) for m in self._needed_by.get(fate.change.n, ())))
-            yield fate.row, replace(change, n=n, waits_for=waits_for, barrier=before), fate
+        async for fates, changes in self._taken_back():
+            for fate, change in zip(fates, changes, strict=True):
+                needed_by = self._needed_by.get(fate.change.n, ())
+                waits_for = tuple(sorted(self._place(m) for m in needed_by))
+                n = self._place(fate.change.n)
+                yield fate.row, replace(change, n=n, waits_for=waits_for, barrier=before), fate
 
     def _place(self, n: int) -> int:
         return self._places[n - self._first]
 
     def _concerned(self) -> Iterator[Fate]:
-        """The rows that did something, or of which nobody knows, from the last one to the first."""
+        """The rows that did something, or of which nobody knows, from the last one to the first. What is held
+        because somebody else was there first was never sent.
+        """
         for fate in self._plan.fates_backwards(self._first, self._last):
-            if fate.state in (RowState.APPLIED, RowState.HELD) or fate.is_in_doubt:
+            is_done = fate.state is RowState.APPLIED or is_only_cleared(fate)
+            is_open = fate.state is RowState.HELD and self._plan.sent_at(fate.change.n) is not None
+            if is_done or is_open or fate.is_in_doubt:
                 yield fate
 
-    async def _with_records(self) -> AsyncIterator[tuple[Fate, RecordData | None]]:
-        batch: list[Fate] = []
-        for fate in self._concerned():
-            batch.append(fate)
-            if len(batch) == A_READ:
-                async for pair in self._read(batch):
-                    yield pair
-                batch = []
-        async for pair in self._read(batch):
-            yield pair
+    async def _taken_back(self) -> AsyncIterator[tuple[Sequence[Fate], Sequence[Change]]]:
+        """The rows, and what takes each back as its record is now, with what has to be emptied for that."""
+        fates = self._concerned()
+        while batch := list(islice(fates, A_READ)):
+            records = await self._read(batch)
+            changes = [
+                reversal(fate, self._shape, current, self._aside, self._labels)
+                for fate, current in zip(batch, records, strict=True)
+            ]
+            judged = [
+                (change, current, change.fields)
+                for change, current in zip(changes, records, strict=True)
+                if change.action is Action.UPDATE
+            ]
+            found = await self._judging.judged(self._shape, judged)
+            yield (
+                batch,
+                [
+                    clearing(change, found.get(change.n, ()), current)
+                    for change, current in zip(changes, records, strict=True)
+                ],
+            )
 
-    async def _read(self, fates: Sequence[Fate]) -> AsyncIterator[tuple[Fate, RecordData | None]]:
+    async def _read(self, fates: Sequence[Fate]) -> list[RecordData | None]:
         ids = sorted({fate.id for fate in fates if fate.id is not None})
         current: dict[int, RecordData] = {}
         if ids and self._shape.is_queryable:
             where = {"op": "in", "field": "id", "value": ids}
             async for record in self._target.read(self._shape.name, where):
                 current[int(record["id"] or 0)] = record
-        for fate in fates:
-            yield fate, current.get(fate.id) if fate.id is not None else None
+        return [current.get(fate.id) if fate.id is not None else None for fate in fates]

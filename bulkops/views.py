@@ -36,8 +36,12 @@ def _source_json(step: StepInfo) -> dict[str, Any]:
 
 
 def change_json(change: Change) -> dict[str, Any]:
-    """One line of `show --json`: one row's fate, field by field; `notes` only where there are any."""
-    told = {"notes": list(change.notes)} if change.notes else {}
+    """One line of `show --json`: one row's fate, field by field; `notes` only where there are any.
+
+    `cleared`, where a request of its own empties fields before the rest is sent, names them.
+    """
+    told = {"cleared": list(change.cleared)} if change.cleared else {}
+    told |= {"notes": list(change.notes)} if change.notes else {}
     return {
         "change": change.n,
         "row": _row_json(change),

@@ -231,10 +231,24 @@ class _Run:
             self._sender.add(work)
 
     def _take_up_doubts(self) -> None:
-        """What an earlier run left in doubt is looked up at once, before its turn comes."""
+        """What an earlier run left in doubt, or between its two requests, is looked up at once, before its
+        turn comes.
+        """
         for n in self._journal.in_doubt():
+            planned = self._plan.change(n)
+            work = Work(change=self._resolved(planned), floor=self._journal.floor(n), is_given=False)
+            if (needed := self._without_id(planned)) is None:
+                self._doubt(work)
+            else:
+                known_no_more = f"the record of row {needed}, which it needs, is not known any more"
+                self._conclude(work, Kind.HELD, reason=f"its answer was lost, and {known_no_more}")
+        for n, floor in self._journal.sent_again():
+            change = self._plan.change(n)
+            if change.action is Action.CREATE and self._journal.kind(n) in (Kind.APPLIED, Kind.REJECTED):
+                self._doubts.sent_again(Doubt(change=self._resolved(change), floor=floor, is_earlier=True))
+        for n in self._journal.begun():
             change = self._resolved(self._plan.change(n))
-            self._doubt(Work(change=change, floor=self._journal.floor(n), is_given=False))
+            self._doubt(Work(change=change, is_given=False), is_sure=True)
 
     def _resolved(self, change: Change) -> Change:
         """The change with ids where it referred to what other changes create."""
@@ -262,13 +276,15 @@ class _Run:
 
     # --- the rows' final words ---
 
-    def _doubt(self, work: Work, refusal: str | None = None) -> None:
+    def _doubt(self, work: Work, refusal: str | None = None, *, is_sure: bool = False) -> None:
         self._in_doubt[work.change.n] = work
-        self._doubts.add(Doubt(change=work.change, floor=work.floor, refusal=refusal))
+        self._doubts.add(_as_doubt(work, refusal, is_sure=is_sure))
 
     def _judge(self, doubt: Doubt, verdict: Verdict) -> None:
         """What a look at the target means for a write that was in doubt."""
         work = self._in_doubt.pop(doubt.n)
+        is_further = not set(verdict.cleared) <= set(work.cleared)  # than its last answer said
+        work.cleared = verdict.cleared
         if verdict.seen is Seen.DONE:
             self._breaker.answered()  # its request was carried out, only the answer was lost
             self._learn_created(work, verdict.id)
@@ -276,16 +292,19 @@ class _Run:
         elif verdict.seen is not Seen.ABSENT:
             told = [text for text in (doubt.refusal, verdict.reason) if text]
             self._conclude(work, Kind.HELD, reason="; ".join(told))
-        elif doubt.refusal is not None:
+        elif doubt.refusal is not None and not is_further:
             self._conclude(work, Kind.REJECTED, reason=doubt.refusal)
         else:  # it never happened and never will: from the start
             self._send_again(work, verdict.left)
 
-    def _flying(self, entity: str) -> list[Change]:
+    def _flying(self, entity: str) -> list[Doubt]:
         """Creates of the entity that left and of which nothing is known."""
-        doubted = [work.change for work in self._in_doubt.values()]
-        changes = [*self._sender.in_flight(), *doubted]
-        return [change for change in changes if change.entity == entity and change.action is Action.CREATE]
+        works = [*self._sender.in_flight(), *self._in_doubt.values()]
+        return [
+            _as_doubt(work)
+            for work in works
+            if work.change.entity == entity and work.change.action is Action.CREATE
+        ]
 
     def _learn_created(self, work: Work, id: int | None) -> None:
         if work.change.action is Action.CREATE and id is not None:
@@ -294,8 +313,7 @@ class _Run:
     def _send_again(self, work: Work, left: Sequence[str]) -> None:
         """As it was planned; of an update, what still differs."""
         if left:
-            fields = {name: work.change.fields[name] for name in left}
-            work.change = replace(work.change, fields=fields)
+            work.change = work.change.only(left)
         work.is_again = True
         if not work.is_given:
             self._again[work.change.n] = work
@@ -303,17 +321,23 @@ class _Run:
         self._check_end()  # its lane may be closed
 
     def _overturn(self, doubt: Doubt, reason: str) -> None:
-        """It was applied, and is held after all."""
-        self._journal.note(Entry(kind=Kind.HELD, n=doubt.n, reason=reason))
-        self._counts["applied"] -= 1
+        """It had its final word, and is held after all. Its record stays its own."""
+        was = self._journal.kind(doubt.n)
+        assert was in (Kind.APPLIED, Kind.REJECTED), f"row {doubt.n} has not been sent again"
+        self._counts[was.value] -= 1
         self._counts["held"] += 1
+        own = self._journal.created_id(doubt.n)
+        self._journal.note(Entry(kind=Kind.HELD, n=doubt.n, id=own, reason=reason))
 
     def _conclude(
         self, work: Work, kind: Kind, *, record_id: int | None = None, reason: str | None = None
     ) -> None:
         """Written down before anything that depends on it can happen."""
-        if kind is Kind.APPLIED and work.is_again and work.change.action is Action.CREATE:
-            self._doubts.sent_again(Doubt(change=work.change, floor=work.floor))
+        is_final = kind in (Kind.APPLIED, Kind.REJECTED)
+        if is_final and work.is_again and work.change.action is Action.CREATE:
+            self._doubts.sent_again(_as_doubt(work))
+        if work.cleared and kind in (Kind.REJECTED, Kind.HELD):
+            record_id, reason = work.change.id, f"{reason}. {_emptied(work, kind)}"
         self._note(Entry(kind=kind, n=work.change.n, id=record_id, reason=reason))
         self._feed.settled(work.change.n, was_given=work.is_given)
         self._again.pop(work.change.n, None)
@@ -361,3 +385,18 @@ class _Run:
             used=usage.used,
             waiting=self._why_waiting(),
         )
+
+
+def _emptied(work: Work, kind: Kind) -> str:
+    """What its first request did, where its second one came to nothing."""
+    names = work.cleared
+    told = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} cleared already"
+    # What is held has to be settled first.
+    return told if kind is Kind.HELD else f"{told}; `bulkops undo` of this plan restores what was there"
+
+
+def _as_doubt(work: Work, refusal: str | None = None, *, is_sure: bool = False) -> Doubt:
+    """What was not sent by this run was sent by an earlier one."""
+    return Doubt(
+        change=work.change, floor=work.floor, refusal=refusal, is_earlier=not work.tries, is_sure=is_sure
+    )

@@ -1,18 +1,19 @@
 """Reads the target for a batch of changes just before they are sent: what others did since is caught.
 
 A create whose key is in use by now is held; so is an update or a delete of a record that somebody changed,
-with the field, the values and, where the record says it, who. A batch is up to 500 neighbours of a step, so
-that a row costs a five-hundredth of a call, in whatever order the rows come to be sent.
+with the field, the values and, where the record says it, who; and so is what rests on such a record. A batch
+is up to 500 neighbours of a step, so that a row costs a five-hundredth of a call, in whatever order the rows
+come to be sent.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bulkops.applier.drift import WHO, drifted
+from bulkops.applier.drift import NO_LABELS, WHO, Labels, drifted, strayed
 from bulkops.change import Action, Change
 from bulkops.journal import Journal, Kind
 from bulkops.plan import Plan
@@ -57,6 +58,7 @@ class Batches:
         self._target = target
         self._knowledge = knowledge
         self.on_drift = on_drift
+        self._labels: Mapping[str, Labels] = plan.header.extra.get("labels", {})
         self._batches: OrderedDict[int, _Batch] = OrderedDict()
 
     async def findings(self, changes: Sequence[Change]) -> dict[int, Finding]:
@@ -71,9 +73,10 @@ class Batches:
 
     def _is_read(self, change: Change) -> bool:
         """Whether something may have happened to it that a read would tell."""
-        if change.action is Action.CREATE:
-            return bool(change.key)
-        return bool(change.fields) and self.on_drift is not OnDrift.OVERWRITE
+        if change.action is Action.CREATE and change.key:
+            return True
+        is_guarded = change.premise is not None or (change.action is not Action.CREATE and change.fields)
+        return bool(is_guarded) and self.on_drift is not OnDrift.OVERWRITE
 
     async def _batch(self, n: int) -> _Batch:
         first, last = self._span(n)
@@ -92,19 +95,18 @@ class Batches:
 
     async def _read(self, first: int, last: int) -> _Batch:
         read_at = time.monotonic()
-        groups: dict[tuple[str, tuple[str, ...] | None], list[Change]] = defaultdict(list)
-        for change in self._open(first, last):
-            key = tuple(change.key) if change.action is Action.CREATE else None
-            groups[change.entity, key].append(change)
+        changes = list(self._open(first, last))
+        groups: dict[tuple[str, tuple[str, ...]], list[Change]] = defaultdict(list)
+        for change in changes:
+            if change.action is Action.CREATE and change.key and not _is_new(change):
+                groups[change.entity, tuple(change.key)].append(change)
         found: dict[int, Finding] = {}
-        for (entity, names), changes in groups.items():
+        for (entity, names), members in groups.items():
             shape = (await self._knowledge.of(entity)).shape
-            if not shape.is_queryable:
-                continue
-            if names is not None:
-                found |= await self._keys_in_use(shape, names, changes)
-            else:
-                found |= await self._drifts(shape, changes)
+            if shape.is_queryable:
+                found |= await self._keys_in_use(shape, names, members)
+        if self.on_drift is not OnDrift.OVERWRITE:
+            found |= await self._drifts(changes)
         return _Batch(read_at=read_at, found=found)
 
     def _open(self, first: int, last: int) -> Iterator[Change]:
@@ -113,7 +115,7 @@ class Batches:
             if self._journal.is_settled(n) or self._journal.is_in_doubt(n):
                 continue
             change = change_from_json(n, text)
-            if change.action.is_write and self._is_read(change) and not _is_new(change):
+            if change.action.is_write and self._is_read(change):
                 yield change
 
     def _stored(self, first: int, last: int) -> Iterator[tuple[int, str]]:
@@ -137,27 +139,59 @@ class Batches:
                 found[n] = Finding(kind=Kind.HELD, reason=reason)
         return found
 
-    async def _drifts(self, shape: Entity, changes: Sequence[Change]) -> dict[int, Finding]:
-        names = {name for change in changes for name in change.fields}
-        fields = [field.name for name in sorted(names) if (field := shape.find(name)) and field.is_queryable]
-        who = [name for name in WHO if shape.find(name) is not None]
-        ids = [change.id for change in changes if change.id is not None]
-        current: dict[int, RecordData] = {}
-        where = {"op": "in", "field": "id", "value": ids}
-        async for record in self._target.read(shape.name, where, fields=["id", *fields, *who]):
-            current[int(record["id"] or 0)] = record
+    async def _drifts(self, changes: Sequence[Change]) -> dict[int, Finding]:
+        """One read for the records of an entity, be they what is changed or what a change rests on."""
+        wanted: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for change in changes:
+            for entity, id, names in _watched(change):
+                wanted[entity][id].update(names)
+        shapes = {entity: (await self._knowledge.of(entity)).shape for entity in wanted}
+        records = {
+            entity: await self._current(shapes[entity], ids)
+            for entity, ids in wanted.items()
+            if shapes[entity].is_queryable
+        }
         found: dict[int, Finding] = {}
         for change in changes:
-            record_now = current.get(change.id or 0)
-            if record_now is not None and (finding := self._finding(shape, change, record_now)):
-                found[change.n] = finding
+            for entity, id, _ in _watched(change):
+                record = records.get(entity, {}).get(id)
+                if record is None:
+                    continue
+                labels = self._labels.get(entity, NO_LABELS)
+                if finding := _finding(shapes[entity], change, id, record, labels):
+                    found[change.n] = finding
         return found
 
-    def _finding(self, shape: Entity, change: Change, record: RecordData) -> Finding | None:
-        seen = drifted(shape, change, record)
-        if seen.texts:
-            return Finding(kind=Kind.HELD, reason=seen.sentence(), is_drift=True)
-        return Finding(kind=Kind.UNCHANGED) if seen.is_done else None
+    async def _current(self, shape: Entity, ids: Mapping[int, Collection[str]]) -> dict[int, RecordData]:
+        shapes = [shape.find(name) for name in sorted({name for names in ids.values() for name in names})]
+        fields = [field.name for field in shapes if field is not None and field.is_queryable]
+        who = [name for name in WHO if shape.find(name) is not None]
+        current: dict[int, RecordData] = {}
+        for start in range(0, len(ids), SIZE):
+            where = {"op": "in", "field": "id", "value": sorted(ids)[start : start + SIZE]}
+            async for record in self._target.read(shape.name, where, fields=["id", *fields, *who]):
+                current[int(record["id"] or 0)] = record
+        return current
+
+
+def _watched(change: Change) -> Iterator[tuple[str, int, Collection[str]]]:
+    """The records that must be as the plan saw them, and their fields."""
+    if change.action is not Action.CREATE and change.id is not None:
+        yield change.entity, change.id, change.fields
+    if change.premise is not None:
+        yield change.premise.entity, change.premise.id, change.premise.values
+
+
+def _finding(shape: Entity, change: Change, id: int, record: RecordData, labels: Labels) -> Finding | None:
+    if (shape.name, id) != (change.entity, change.id):
+        seen = strayed(shape, change, record, labels)
+        reason = f"{shape.name} {id}: {seen.sentence()}"
+    else:
+        seen = drifted(shape, change, record, labels)
+        reason = seen.sentence()
+    if seen.texts:
+        return Finding(kind=Kind.HELD, reason=reason, is_drift=True)
+    return Finding(kind=Kind.UNCHANGED) if seen.is_done else None
 
 
 def _is_new(change: Change) -> bool:

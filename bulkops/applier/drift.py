@@ -1,8 +1,14 @@
-"""Whether somebody changed a record since the plan was made: its fields against what the plan saw. Pure."""
+"""Whether somebody changed a record since the plan was made: its fields against what the plan saw. Pure.
+
+What the plan saw is what a change found in the fields that it writes, and its premise: what its own record,
+or another one, held besides, and without which nobody would have planned it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from bulkops.change import Action, Change, Unknown, equal
 from bulkops.record import Created
@@ -13,6 +19,9 @@ WHO = ("lastActivityResourceID", "lastModifiedByResourceID", "lastActivityBy", "
 """Where a record says who changed it last."""
 
 LONGEST = 40  # characters of a value in a sentence
+
+Labels: TypeAlias = Mapping[str, Mapping[str, str]]  # field → value → label
+NO_LABELS: Labels = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +37,11 @@ class Drift:
         return f"{'; '.join(self.texts)}: it was changed since the plan was made{by}"
 
 
-def drifted(shape: Entity, change: Change, record: RecordData) -> Drift:
-    """What `record`, as it is now, says of the fields that `change` was planned from."""
+def drifted(shape: Entity, change: Change, record: RecordData, labels: Labels = NO_LABELS) -> Drift:
+    """What `record`, as it is now, says of the fields that `change` was planned from.
+
+    `labels`: by field and value, what people call a value that is a number.
+    """
     is_delete = change.action is Action.DELETE
     texts: list[str] = []
     done = 0
@@ -41,9 +53,32 @@ def drifted(shape: Entity, change: Change, record: RecordData) -> Drift:
         if not is_delete and equal(field, now, diff.after):
             done += 1
         elif not isinstance(diff.before, Unknown | Created) and not equal(field, now, diff.before):
-            texts.append(f"{name} was {_shown(diff.before)} and is {_shown(now)} now")
+            texts.append(_text(name, diff.before, now, labels))
     is_done = not is_delete and not texts and done == len(change.fields)
+    if change.premise is not None and (change.premise.entity, change.premise.id) == (
+        change.entity,
+        change.id,
+    ):
+        texts += [] if is_done else strayed(shape, change, record, labels).texts
     return Drift(texts=tuple(texts), by=_who(shape, record) if texts else "", is_done=is_done)
+
+
+def strayed(shape: Entity, change: Change, record: RecordData, labels: Labels = NO_LABELS) -> Drift:
+    """What `record`, as it is now, says of the premise of `change`, but for what the change itself writes."""
+    premise = change.premise
+    own = change.fields if premise and (premise.entity, premise.id) == (change.entity, change.id) else ()
+    texts = [
+        _text(name, before, record.get(field.name), labels)
+        for name, before in (premise.values.items() if premise else ())
+        if name not in own and (field := shape.find(name)) is not None and field.is_queryable
+        if not equal(field, record.get(field.name), before)
+    ]
+    return Drift(texts=tuple(texts), by=_who(shape, record) if texts else "")
+
+
+def _text(name: str, before: object, now: object, labels: Labels) -> str:
+    known = labels.get(name, {})
+    return f"{name} was {_shown(before, known)} and is {_shown(now, known)} now"
 
 
 def _who(shape: Entity, record: RecordData) -> str:
@@ -53,8 +88,10 @@ def _who(shape: Entity, record: RecordData) -> str:
     return ""
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, labels: Mapping[str, str]) -> str:
     if value is None or value == "":
         return "empty"
     text = str(value)
-    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}…") if isinstance(value, str) else text
+    if isinstance(value, str):
+        return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+    return f"{text} ({labels[text]})" if labels.get(text) else text

@@ -148,6 +148,9 @@ class Feed:
 
     def _place(self, one: _Range, change: Change) -> list[int]:
         """Gives it out, parks it or lets it fall. Returns what has to be read out of turn for it."""
+        if self._journal.is_in_doubt(change.n):  # it was sent: whatever it waited for was there
+            self._hand_over(one, change)
+            return []
         if (entry := self._fallen(change)) is not None:
             self._let_fall(entry)
             return []

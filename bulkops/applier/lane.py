@@ -26,6 +26,12 @@ class Work:
     floor: int | None = None  # of a create: the highest id of its entity that was known before it could leave
     is_given: bool = True  # by the feed; what an earlier run left in doubt comes before its turn
     is_again: bool = False  # its first request was lost, and what it would have made was not there in time
+    cleared: tuple[str, ...] = ()  # of what is emptied first: what is empty by now
+
+    @property
+    def to_clear(self) -> tuple[str, ...]:
+        """The fields that its next request empties; with none left, it sends the rest."""
+        return tuple(name for name in self.change.cleared if name not in self.cleared)
 
 
 @dataclass(slots=True)

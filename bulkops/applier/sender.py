@@ -137,9 +137,9 @@ class Sender:
         """Nothing is in flight."""
         return not any(lane.in_flight for lane in self._lanes.values())
 
-    def in_flight(self) -> list[Change]:
-        """Changes whose requests left and have no answer yet."""
-        return [work.change for lane in self._lanes.values() for work in lane.flying]
+    def in_flight(self) -> list[Work]:
+        """Those whose requests left and have no answer yet."""
+        return [work for lane in self._lanes.values() for work in lane.flying]
 
     def stuck(self) -> tuple[int, str] | None:
         """How many writes wait for a lane that is closed, and why it is; None where none does."""
@@ -158,10 +158,12 @@ class Sender:
         )
 
     def withdraw(self) -> None:
-        """What was armed and never left is pending again: nobody has to look for it."""
+        """What was armed and did not leave is pending again: nobody has to look for it."""
         for lane in self._lanes.values():
             for work in lane.armed:
-                self._journal.note(Entry(kind=Kind.WITHDRAWN, n=work.change.n))
+                # Of what has cleared its fields by now the id is kept: the next run has to look at it first.
+                begun = work.change.id if work.cleared else None
+                self._journal.note(Entry(kind=Kind.WITHDRAWN, n=work.change.n, id=begun))
 
     def _lane(self, entity: str) -> Lane:
         lane = self._lanes.get(entity)
@@ -300,30 +302,39 @@ class Sender:
         if work.tries == 1:
             self._budget.called()
         try:
-            record_id = await self._call(work.change)
+            record_id = await self._call(work)
         except CallError as error:
             self._on_error(lane, work, error)
         else:
             lane.has_answered = True
             lane.closed = None  # what closed it came from something in between
             self._breaker.answered()
-            self._conclude(work, Kind.APPLIED, record_id=record_id)
-            if work.change.action is Action.CREATE and record_id is not None:
-                self._knowledge.answered(work.change, record_id, work.floor)
+            self._done(lane, work, record_id)
         finally:
             lane.flying.discard(work)
             lane.wake_armer.set()
             self._end_at_quota()
             self._tried()
 
-    async def _call(self, change: Change) -> int | None:
+    def _done(self, lane: Lane, work: Work, record_id: int | None) -> None:
+        if cleared := work.to_clear:  # the rest of it goes next
+            work.cleared, work.tries, work.locks = (*work.cleared, *cleared), 0, 0
+            lane.armed.appendleft(work)
+            return
+        self._conclude(work, Kind.APPLIED, record_id=record_id)
+        if work.change.action is Action.CREATE and record_id is not None:
+            self._knowledge.answered(work.change, record_id, work.floor)
+
+    async def _call(self, work: Work) -> int | None:
+        change = work.change
         parent = change.parent if isinstance(change.parent, int) else None
         by = change.impersonate
         if change.action is Action.CREATE:
             return await self._target.create(change.entity, _sent(change), parent=parent, impersonate=by)
         assert change.id is not None
         if change.action is Action.UPDATE:
-            await self._target.update(change.entity, change.id, _sent(change), parent=parent, impersonate=by)
+            values = dict.fromkeys(work.to_clear) or _sent(change)
+            await self._target.update(change.entity, change.id, values, parent=parent, impersonate=by)
         else:
             await self._target.delete(change.entity, change.id, parent=parent)
         return change.id
@@ -418,7 +429,7 @@ def _is_nameless(change: Change) -> bool:
 def _sent(change: Change) -> dict[str, Scalar]:
     """The values of the request; every reference in them is an id by now."""
     values: dict[str, Scalar] = {}
-    for name, value in change.after().items():
+    for name, value in change.rest().items():
         assert value is None or isinstance(value, str | int | float | bool), f"unresolved {name}"
         values[name] = value
     return values

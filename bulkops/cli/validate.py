@@ -37,7 +37,8 @@ def validate(
 async def _as_text(job: Job, path: Path) -> int:
     from bulkops.grouping import Grouped
     from bulkops.planner.rowcheck import RowCheck, refusal
-    from bulkops.validate import examine_offline
+    from bulkops.render import printable
+    from bulkops.validate import examine_offline, unsure_labels
 
     examined = await examine_offline(job)
     with LiveLine(err) as line:
@@ -52,6 +53,8 @@ async def _as_text(job: Job, path: Path) -> int:
     told: set[str] = set()
     for ready in examined.steps:
         _print_step(ready, found[ready.step.name], told)
+    for text in unsure_labels(job):
+        out.print(printable(f"Warning: {text}"), markup=False)
     good = check.rows - check.at_fault
     is_asked = [ready for ready in examined.steps if ready.query is not None]
     has_none = bool(is_asked) or examined.expansion is not None
@@ -96,7 +99,7 @@ async def _as_json(job: Job, path: Path) -> int:
     from bulkops.job.yamlfile import position
     from bulkops.plan.encoding import dump
     from bulkops.planner.rowcheck import RowCheck
-    from bulkops.validate import examine_offline
+    from bulkops.validate import examine_offline, unsure_labels
 
     examined = await examine_offline(job)
     check = RowCheck(examined)
@@ -106,9 +109,10 @@ async def _as_json(job: Job, path: Path) -> int:
         out.pieces([comma, dump(_row_json(fault))])
         comma = ","
     faults = sorted({*examined.faults, *check.faults}, key=position)
+    warnings = [warning for ready in examined.steps for warning in _warnings(ready)]
     rest = {
         "faults": [{"where": f.where, "message": f.message, "hint": f.hint} for f in faults],
-        "warnings": list(dict.fromkeys(w for ready in examined.steps for w in _warnings(ready))),
+        "warnings": list(dict.fromkeys([*warnings, *unsure_labels(job)])),
         "rows": check.rows,
         "rows_at_fault": check.at_fault,
         "valid": not faults,

@@ -1,6 +1,7 @@
 """The doctor: everything that would stop a run or hide rows, said before one begins. It changes nothing.
 
-Reads only; what it tries on this machine (a file where plans would stand) is gone when it has answered.
+Reads only; what it tries on this machine (a file where plans would stand) is gone when it has answered. Its
+calls to a tenant are written down where all processes of this machine do.
 """
 
 from __future__ import annotations

@@ -1,29 +1,36 @@
 """The tenant's server: zone, credentials, how full the window is, clock, what the API user may see.
 
-At most two calls that count. They do not pass the limiter, which would make a patient wait for an hour: the
-first one asks how much room there is, and the second is left out where there is none. A refusal of the
-credentials is final, since trying on locks the account (Define_API_User.htm).
+At most two calls that count. They pass the limiter and the pool like those of a run, since they count like
+them, but nobody waits there for an hour: what has no room at once is left out, and the doctor says so. A
+refusal of the credentials is final, since trying on locks the account (Define_API_User.htm).
 """
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from bulkops.bucket import grant
 from bulkops.doctor.access import examine_access
 from bulkops.doctor.finding import Finding, ok, problem, warning
 from bulkops.errors import CallError, NoRouteError, RejectedError, StopError, TenantError, ThrottledError
+from bulkops.limiter import Limiter
 from bulkops.targets.autotask.access import ACCESS_PATH, read_access
 from bulkops.targets.autotask.catalog import load_catalog
 from bulkops.targets.autotask.connection import Connection
-from bulkops.targets.autotask.door import THRESHOLD_PATH, Threshold, requests, window_s
+from bulkops.targets.autotask.door import Door, Request, Threshold, requests, window_s
 from bulkops.targets.autotask.errors import CredentialsError, Kind
+from bulkops.targets.autotask.session import sharing
 from bulkops.targets.autotask.zone import Zone, ask_zone
+from bulkops.targets.base import CallCount
 from bulkops.tenant import Budget, Tenant
 
 TOTAL_S = 30.0  # how long one answer is waited for
+PATIENCE_S = 1.0  # how long a token or a slot is waited for that another process took just before
+FULL = "no call is left for us in the tenant's window"
 CLOCK_S = 60.0  # how far clocks may be apart
 TIERS = ((0.75, "a second"), (0.5, "half a second"))  # what a call waits above that part of the threshold
 
@@ -40,8 +47,24 @@ async def examine_server(tenant: Tenant, *, wall: Callable[[], float]) -> list[F
         connection = Connection(tenant, zone, rng=rng, total_s=TOTAL_S)
     except TenantError:
         return found  # a secret is missing, which was said where secrets are looked at
-    async with connection:
-        return [*found, *await _examine(connection, tenant.budget, wall)]
+    return [*found, *await _enter(connection, tenant, zone, wall)]
+
+
+async def _enter(
+    connection: Connection, tenant: Tenant, zone: Zone, wall: Callable[[], float]
+) -> list[Finding]:
+    """Takes a seat among those that work on the tenant, as a run does, and asks."""
+    budget = tenant.budget
+    try:
+        grant(budget.share, requests(budget, Threshold()))
+    except TenantError as error:
+        return [problem("usage", str(error), left=0)]
+    try:
+        async with sharing(tenant, zone) as (limiter, pool), connection:
+            door = Door(connection, limiter, pool, CallCount(), budget=budget, said=Threshold())
+            return await _examine(door, limiter, budget, wall)
+    except TenantError as error:
+        return [problem("ledger", str(error).removeprefix(f"tenant {tenant.name}: "))]
 
 
 def _zone(tenant: Tenant, zone: Zone) -> Finding:
@@ -58,30 +81,46 @@ def _zone(tenant: Tenant, zone: Zone) -> Finding:
     )
 
 
-async def _examine(connection: Connection, budget: Budget, wall: Callable[[], float]) -> list[Finding]:
+async def _examine(door: Door, limiter: Limiter, budget: Budget, wall: Callable[[], float]) -> list[Finding]:
+    poll = limiter.may_poll()
+    if not (poll or limiter.has_room()):
+        return [_unasked("usage"), _unasked("access")]
     asked_at = wall()
     try:
-        answer = await connection.send("GET", THRESHOLD_PATH, kind=Kind.READ)
+        with _impatient(door):
+            answer = await door.learn(poll=poll)
     except ThrottledError as error:
         return [_throttled(error)]
     except (RejectedError, NoRouteError) as error:
         hint = "bulkops goes slowly then. Ask for the permission, or set requests and window_s in the budget"
         unread = warning("usage", f"the tenant does not say how full its window is: {error}", hint)
-        return [_accepted(connection), unread, *await _ask_access(connection)]
+        return [_accepted(door), unread, *await _ask_access(door, limiter)]
     except CallError as error:
-        return [_refused(error)]
+        return [_unasked("usage"), _unasked("access")] if door.is_drained else [_refused(error)]
+    except TenantError as error:  # what the tenant says leaves no call
+        return [_accepted(door), problem("usage", str(error), left=0)]
     clock = _clock(answer.date, (asked_at + wall()) / 2)
     usage = examine_usage(Threshold.of(answer.data), budget)
-    has_room = all(finding.facts.get("left", 1) for finding in usage)
-    unasked = warning(
-        "access", "not asked, for that is a call more", "Try again when there is room in the window"
-    )
-    access = await _ask_access(connection) if has_room else [unasked]
-    return [_accepted(connection), *usage, clock, *access]
+    return [_accepted(door), *usage, clock, *await _ask_access(door, limiter)]
 
 
-def _accepted(connection: Connection) -> Finding:
-    return ok("credentials", f"accepted by {connection.host}")
+@contextmanager
+def _impatient(door: Door) -> Iterator[None]:
+    """What has not left in time does not leave: NotSentError, and the door is drained."""
+    timer = asyncio.get_running_loop().call_later(PATIENCE_S, door.drain, FULL)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _unasked(check: str) -> Finding:
+    hint = "Try again when there is room in the window; `bulkops status` of a plan that runs says when"
+    return warning(check, f"not asked: {FULL}", hint)
+
+
+def _accepted(door: Door) -> Finding:
+    return ok("credentials", f"accepted by {door.connection.host}")
 
 
 def _refused(error: CallError) -> Finding:
@@ -186,10 +225,16 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 
-async def _ask_access(connection: Connection) -> list[Finding]:
+async def _ask_access(door: Door, limiter: Limiter) -> list[Finding]:
+    if not limiter.has_room():
+        return [_unasked("access")]
+    request = Request(kind=Kind.READ, entity="EntityInformation", method="GET", path=ACCESS_PATH)
     try:
-        answer = await connection.send("GET", ACCESS_PATH, kind=Kind.READ)
+        with _impatient(door):
+            answer = await door.call(request)
     except CallError as error:
+        if door.is_drained:
+            return [_unasked("access")]
         hint = "Whether records are hidden from this API user is not known: check its security level"
         return [warning("access", f"the tenant does not say what this API user may do: {error}", hint)]
     return examine_access(read_access(answer.data, load_catalog()), load_catalog())

@@ -70,7 +70,7 @@ def unknown_entity(where: str, name: str, suggest: Suggest) -> Fault:
 def _check_action(step: Step, entity: Entity) -> Iterator[Fault]:
     if "action" in step.broken:
         return
-    needed = ("create", "update") if step.action is StepAction.UPSERT else (step.action.value,)
+    needed = _needed(step.action, entity)
     lacking = [action for action in needed if action not in entity.can]
     if not lacking:
         return
@@ -81,6 +81,15 @@ def _check_action(step: Step, entity: Entity) -> Iterator[Fault]:
     done = " or ".join(_PARTICIPLES[action] for action in lacking)
     message = f"{entity.name} cannot be {done}, which `{step.action}` needs"
     yield Fault(where=step.where("action"), message=message, hint=hint)
+
+
+def _needed(action: StepAction, entity: Entity) -> tuple[str, ...]:
+    """What can be created and never updated (who is on a task) is made by an upsert where it is not there."""
+    if action is not StepAction.UPSERT:
+        return (action.value,)
+    usual = entity.shipped.can if entity.shipped is not None else entity.can
+    is_never_updated = "create" in usual and "update" not in usual
+    return ("create",) if is_never_updated else ("create", "update")
 
 
 def _check_match(step: Step, entity: Entity) -> Iterator[Fault]:

@@ -52,6 +52,7 @@ class Entry:
     """What happened to change `n`: the id of its record, where there is one, and why, where not well.
 
     Of an intent, `id` is the floor: the highest id of the entity that was known before a create could leave.
+    Of an update that did not happen, `id` says that it has emptied the fields that it empties first.
     """
 
     n: int
@@ -227,9 +228,43 @@ class Journal:
         """
         return [n for n in self._floors if self.is_in_doubt(n)]
 
+    def begun(self) -> list[int]:
+        """Changes that are pending and did the first of their two requests, by number."""
+        code = _CODE[Kind.WITHDRAWN]
+        return [n for n, kind in enumerate(self._kinds) if kind == code and self._ids[n] != NO_ID]
+
     def floor(self, n: int) -> int | None:
         """The highest id of its entity known before the create of change `n`, in doubt, could leave."""
         return self._floors.get(n)
+
+    def fell(self, first: int, last: int) -> tuple[int, int] | None:
+        """Of the changes from `first` to `last`, created by earlier runs: an id that is not above its floor.
+
+        With that floor; None: there is none. Who settled a row by hand may have named any record.
+        """
+        with storage.reading(storage.resolved(self.plan.path)) as connection:
+            found: tuple[int, int] | None = connection.execute(
+                "SELECT a.id, i.id FROM journal AS a JOIN journal AS i ON i.n = a.n AND i.kind = 'intent'"
+                " WHERE a.n BETWEEN ? AND ? AND a.kind = 'applied' AND a.reason IS NULL AND a.id <= i.id"
+                " LIMIT 1",
+                (first, last),
+            ).fetchone()
+        return found
+
+    def sent_again(self) -> list[tuple[int, int | None]]:
+        """Changes for which earlier runs sent more than one request, since the first was given up: with the
+        floor of the first.
+        """
+        with storage.reading(storage.resolved(self.plan.path)) as connection:
+            found: list[tuple[int, int | None]] = connection.execute(
+                "SELECT n, CASE WHEN count(id) = count(*) THEN min(id) END FROM journal AS i"
+                " WHERE kind = 'intent'"
+                " AND n IN (SELECT n FROM journal WHERE kind = 'intent' GROUP BY n HAVING count(*) > 1)"
+                " AND NOT EXISTS"
+                " (SELECT 1 FROM journal AS w WHERE w.n = i.n AND w.seq > i.seq AND w.kind = 'withdrawn')"
+                " GROUP BY n HAVING count(*) > 1"
+            ).fetchall()
+        return found
 
     def holders(self, ids: Collection[int]) -> list[tuple[int, int]]:
         """The changes of which one of these ids is the record: number and id. Of every entity."""

@@ -154,6 +154,7 @@ def _settle(waiting: Sequence[asyncio.Future[None]], failure: str | None) -> Non
             future.set_result(None)
         else:
             future.set_exception(JournalError(failure))
+            future.exception()  # who waits may be cancelled in this very moment; `check` tells it again
 
 
 def _sentence(path: Path, error: sqlite3.Error) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown
-from bulkops.record import Created, FromStep, Lookup, StoredText, Value
+from bulkops.record import Created, FromStep, Lookup, Premise, StoredText, Value
 
 _PLAIN = frozenset({str, bool, type(None)})
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -112,6 +112,22 @@ def decode(value: Any) -> Any:
     return value
 
 
+_PLAIN_FIELDS = ("marker", "cleared", "waits_for", "barrier", "notes")
+
+
+def premise_parts(premise: Premise) -> list[Any]:
+    """As JSON."""
+    return [premise.entity, premise.id, {name: encode(value) for name, value in premise.values.items()}]
+
+
+def premise_of(parts: Sequence[Any] | None) -> Premise | None:
+    """What `premise_parts` gave."""
+    if parts is None:
+        return None
+    entity, id, values = parts
+    return Premise(entity=entity, id=id, values={name: decode(value) for name, value in values.items()})
+
+
 def change_to_json(change: Change) -> str:
     """One change as stored: its number is the row's key, and what is at its default is left out."""
     data: dict[str, Any] = {"step": change.step, "entity": change.entity, "action": change.action.value}
@@ -133,15 +149,14 @@ def change_to_json(change: Change) -> str:
         data["parent"] = encode(change.parent)
     if change.impersonate is not None:
         data["impersonate"] = encode(change.impersonate)
-    if change.marker:
-        data["marker"] = change.marker
-    if change.waits_for:
-        data["waits_for"] = change.waits_for
-    if change.barrier:
-        data["barrier"] = change.barrier
+    if change.premise is not None:
+        data["premise"] = premise_parts(change.premise)
     if change.reason is not None:
         data["reason"] = change.reason
-    return dump(data | ({"notes": change.notes} if change.notes else {}))
+    for name in _PLAIN_FIELDS:
+        if value := getattr(change, name):
+            data[name] = value
+    return dump(data)
 
 
 def change_from_json(n: int, text: str) -> Change:
@@ -164,6 +179,8 @@ def change_from_json(n: int, text: str) -> Change:
         fields=fields,
         parent=decode(data.get("parent")),
         impersonate=decode(data.get("impersonate")),
+        cleared=tuple(data.get("cleared", ())),
+        premise=premise_of(data.get("premise")),
         marker=data.get("marker", ""),
         waits_for=tuple(data.get("waits_for", ())),
         barrier=data.get("barrier", 0),

@@ -20,6 +20,7 @@ def facts_of(entity: Entity, names: Iterable[str]) -> dict[str, Any]:
     found = (entity.find(name) for name in (*names, *_always(entity)))
     return {
         "is_queryable": entity.is_queryable,
+        **({"is_restricted": True} if entity.is_restricted else {}),
         "parent": entity.parent.field if entity.parent else None,
         "fields": {field.name: _field_facts(field) for field in found if field is not None},
     }
@@ -38,6 +39,7 @@ def entity_of(name: str, facts: Mapping[str, Any]) -> Entity:
         singular=name,
         can={},
         is_queryable=facts["is_queryable"],
+        is_restricted=facts.get("is_restricted", False),
         parent=Parent(entity="", path=("", ""), field=parent, methods=frozenset(), item_methods=frozenset())
         if parent
         else None,

@@ -53,6 +53,7 @@ class Fate:
     id: int | None
     reason: str | None
     is_in_doubt: bool = False  # a request may have left, and nobody knows yet what became of it
+    is_cleared: bool = False  # not applied, but the fields that it empties first are empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,7 +368,11 @@ def _fate(change: Change, row: Row, told: _Told | None) -> Fate:
     state = RowState(kind) if kind in _SETTLED else RowState.PENDING
     known = id if state is not RowState.PENDING and id is not None else change.id  # an intent's is its floor
     is_in_doubt = kind in ("intent", "doubt")
-    return Fate(change=change, row=row, state=state, id=known, reason=reason, is_in_doubt=is_in_doubt)
+    is_cleared = kind in ("withdrawn", "rejected", "held") and id is not None and bool(change.cleared)
+    return Fate(
+        change=change, row=row, state=state, id=known, reason=reason, is_in_doubt=is_in_doubt,
+        is_cleared=is_cleared,
+    )  # fmt: skip
 
 
 def _is_begun(connection: sqlite3.Connection) -> bool:

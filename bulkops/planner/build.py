@@ -24,6 +24,7 @@ from bulkops.plan.seal import Header, StepInfo
 from bulkops.plan.shapes import facts_of, merged
 from bulkops.planner.aftermath import Aftermath
 from bulkops.planner.again import Again
+from bulkops.planner.besides import Besides
 from bulkops.planner.judging import Judging
 from bulkops.planner.links import Links
 from bulkops.planner.notices import Notices
@@ -104,6 +105,7 @@ async def build_plan(
                 raise told from error
             raise
         measured = await planning.measure()
+        shapes = await planning.also.facts(target, planning.shapes)
         header = Header(
             job=job.name,
             tenant=job.tenant,
@@ -120,7 +122,7 @@ async def build_plan(
             estimate_s=planning.totals.estimates(target, reads.latency_s),
             warnings=tuple(dict.fromkeys((*recipe.warnings(), *planning.warnings, *refusals(measured, {})))),
             limits=measured.to_json(),
-            entities=planning.shapes,
+            entities=shapes,
             extra={
                 "dialects": planning.dialects,
                 "labels": recipe.labelled(planning.labels),
@@ -157,6 +159,7 @@ class _Planning:
         self.shapes: dict[str, dict[str, Any]] = {}  # entity → what apply needs to recognise its records
         self.aside: dict[str, dict[str, Scalar]] = {}  # step → what undo sets where it cannot delete
         self.lasting: list[str] = []  # what undo could not take back
+        self.also = Besides()
         self._job = job
         self._reads = reads
         self._links = links
@@ -212,6 +215,7 @@ class _Planning:
         self._n = change.n
         self.totals.add(change, labels)
         self._aftermath.note(change)
+        self.also.note(change)
         self._recipe.note(row, change)
 
     def _note_step(self, ready: ReadyStep, rows: int) -> None:

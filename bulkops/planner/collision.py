@@ -123,7 +123,8 @@ class Rules:
 
     def _is_frozen(self, name: str) -> bool:
         field = self.entity.find(name)
-        return field is not None and (field.is_read_only or field.is_fixed)
+        is_fixed = "update" not in self.entity.can
+        return field is not None and (is_fixed or field.is_read_only or field.is_fixed)
 
     def _written(
         self,
@@ -179,7 +180,7 @@ def rejected(row: Change, reason: str) -> Change:
 def unsent(change: Change, reason: str) -> Change:
     """A change that was decided, as rejected after all: nothing of it is left but where it comes from."""
     row = replace(change, fields={}, parent=None, impersonate=None, marker="", waits_for=(), barrier=0)
-    return rejected(replace(row, notes=()), reason)
+    return rejected(replace(row, notes=(), cleared=(), premise=None), reason)
 
 
 def reasons(errors: Sequence[RowError]) -> str:

@@ -7,7 +7,7 @@ What may not be read costs the rules that need it, never the plan.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from bulkops.change import Action, Change
@@ -32,8 +32,8 @@ NARROW = 4  # batches in which pairs are asked for as they are, before all of on
 WIDE = 5_000  # records that are read at once at most
 _UNREADABLE = (RefusedError, RejectedError, NoRouteError)
 
-Judged: TypeAlias = tuple[Change, RecordData | None]
-"""A change and the record as it meets it, None where it creates one."""
+Judged: TypeAlias = tuple[Change, RecordData | None, Collection[str]]
+"""A change, the record as it meets it, None where it creates one, and the fields of which its row speaks."""
 
 
 class Written:
@@ -65,7 +65,13 @@ class Written:
 class Judging:
     """Of one plan."""
 
-    def __init__(self, target: Target, aftermath: Aftermath) -> None:
+    def __init__(
+        self,
+        target: Target,
+        aftermath: Aftermath,
+        judge: Callable[[Case], Sequence[Finding]] = judge,
+    ) -> None:
+        self._judge = judge
         self._warnings: list[str] = []
         self._target = target
         self._written = Written(aftermath)
@@ -86,13 +92,20 @@ class Judging:
         if entity.name in RULES:
             self._related.begin_batch(entity.name)
             cases = [
-                Case(entity=entity, change=change, before=before, related=self._related, looked_up=looked_up)
-                for change, before in changes
+                Case(
+                    entity=entity,
+                    change=change,
+                    before=before,
+                    related=self._related,
+                    looked_up=looked_up,
+                    said=said,
+                )
+                for change, before, said in changes
             ]
             found = await self._settled(cases)
             if entity.name in COUNTED:
                 return self._one_by_one(cases)
-        for change, _ in changes:
+        for change, _, _ in changes:
             if not is_rejected(found.get(change.n, ())):
                 self._written.note(change)
         return found
@@ -101,7 +114,7 @@ class Judging:
         """Judges until nothing is wanted any more. Each round knows what the one before wanted."""
         found: dict[int, Sequence[Finding]] = {}
         while cases:
-            found |= (open_ := _Round(cases)).found
+            found |= (open_ := _Round(cases, self._judge)).found
             cases = open_.missed
             if wanted := self._related.take_wanted():
                 await self._read(wanted)
@@ -111,7 +124,7 @@ class Judging:
         """Each row counts for the next one."""
         found = {}
         for case in cases:
-            found[case.change.n] = judge(case)
+            found[case.change.n] = self._judge(case)
             if not is_rejected(found[case.change.n]):
                 self._written.note(case.change)
         return found
@@ -191,7 +204,7 @@ class Judging:
 class _Round:
     """Every case judged once: what was found, and which of them wanted what is not known."""
 
-    def __init__(self, cases: Sequence[Case]) -> None:
+    def __init__(self, cases: Sequence[Case], judge: Callable[[Case], Sequence[Finding]]) -> None:
         self.found: dict[int, Sequence[Finding]] = {}
         self.missed: list[Case] = []
         for case in cases:
@@ -199,6 +212,12 @@ class _Round:
             self.found[case.change.n] = judge(case)
             if case.related.missed:
                 self.missed.append(case)
+
+
+def clearing(change: Change, findings: Sequence[Finding], before: RecordData | None) -> Change:
+    """The change with what has to be emptied first, so that the rest of it can be written."""
+    names = [name for finding in findings for name in finding.clears]
+    return change.with_cleared(names, before or {}) if names else change
 
 
 def is_rejected(findings: Sequence[Finding]) -> bool:

@@ -387,23 +387,41 @@ def _knows(entity: Entity, kind: str) -> bool:
 
 def _warnings(step: Step, entity: Entity, looked_up: Sequence[Entity]) -> Iterator[str]:
     if step.action is StepAction.CREATE and not step.match:
-        held = (
-            "a create whose answer is lost cannot be recognised: such rows are held for you to settle, and "
-        )
-        yield (
-            f"{step.name}: without `match`, {'' if step.marker else held}"
-            "planning again creates everything again"
-        )
-    searched = [entity] if step.match else []
-    for restricted in dict.fromkeys(e.name for e in (*searched, *looked_up) if e.is_restricted):
-        yield (
-            f"{step.name}: this API user sees only some {restricted} records; one that it does not see "
-            "counts as missing, and could be created a second time"
-        )
+        yield f"{step.name}: without `match`, {_lost(step, entity)}planning again creates everything again"
+    seen = {other.name: other.is_restricted for other in (entity, *looked_up)}
+    for restricted in (name for name, is_restricted in seen.items() if is_restricted):
+        what = f"{step.name}: this API user sees only some {restricted} records"
+        yield from (f"{what}; {means}" for means in _unseen(step, entity, restricted, looked_up))
     if step.action in (StepAction.UPDATE, StepAction.UPSERT):
         blind = [name for name in step.specs() if _is_blind(entity, name)]
         if blind:
             yield f"{step.name}: {', '.join(blind)} cannot be read, so every update sends it again"
+
+
+def _lost(step: Step, entity: Entity) -> str:
+    """What becomes of rows without a key when their answer is lost, as the beginning of a sentence."""
+    if not entity.is_queryable:
+        return (
+            f"and since {entity.name} cannot be read, rows whose answer is lost are held for you to settle; "
+        )
+    if step.marker:
+        return ""
+    return (
+        "rows whose answer is lost are recognised by all that was sent, and those that stay ambiguous are "
+        "held; "
+    )
+
+
+def _unseen(step: Step, entity: Entity, restricted: str, looked_up: Sequence[Entity]) -> Iterator[str]:
+    """What it means for the step that it does not see all records of the entity `restricted`."""
+    creates = step.action in (StepAction.CREATE, StepAction.UPSERT)
+    if restricted == entity.name and step.match:
+        fate = "could be created a second time" if creates else "its row is rejected"
+        yield f"one that it does not see counts as missing, and {fate}"
+    if restricted == entity.name and creates:
+        yield "a create whose answer is lost is held where its record is not seen"
+    if any(other.name == restricted for other in looked_up):
+        yield "rows that name one that it does not see are rejected"
 
 
 def utc_warnings(ready: ReadyStep) -> Iterator[str]:

@@ -67,5 +67,7 @@ class RecipeRows:
         return {entity: {**labels.get(entity, {}), **also.get(entity, {})} for entity in {**labels, **also}}
 
     def extra(self) -> Mapping[str, Any]:
-        """`is_recipe`: its rows come from no file that could be corrected and fed back."""
+        """`is_recipe`: its rows come from no file that could be corrected and fed back, but for those of the
+        step that `fed_back` names.
+        """
         return {"is_recipe": True, **self._expansion.extra()} if self._expansion is not None else {}

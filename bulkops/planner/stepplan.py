@@ -236,7 +236,8 @@ class StepPlanner:
         change = self._rules.decide(row, draft.record, draft.found, needs=draft.needs.values())
         if gone_by := self._aftermath.gone_by(change.entity, change.id):
             return rejected(row, f"row {gone_by} deletes {change.entity} {change.id}")
-        return change
+        is_resting = change.action.is_write and draft.row.premise is not None
+        return replace(change, premise=draft.row.premise) if is_resting else change
 
     def _only_one(self, change: Change) -> Change:
         """Rejects what a row of an earlier step creates already."""

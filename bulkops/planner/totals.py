@@ -21,11 +21,13 @@ class Totals:
         self._stages: list[Counter[str]] = [Counter()]  # writes by entity; one stage waits for the one before
         self._barrier = 0  # of the last stage
         self._tally = Tally()
+        self.writes = 0  # requests: a change may take two
 
     def add(self, change: Change, labels: Iterable[LabelKind] = ()) -> None:
         self.counts[change.action] += 1
         if change.action.is_write:
-            self._stage(change.barrier)[change.entity] += 1
+            self._stage(change.barrier)[change.entity] += change.requests
+            self.writes += change.requests
         self._tally.add(change, labels)
 
     def _stage(self, barrier: int) -> Counter[str]:
@@ -34,10 +36,6 @@ class Totals:
             self._stages.append(Counter())
         self._barrier = max(barrier, self._barrier)
         return self._stages[-1] if barrier else self._stages[0]
-
-    @property
-    def writes(self) -> int:
-        return sum(count for action, count in self.counts.items() if action.is_write)
 
     def by_action(self) -> dict[str, int]:
         """As the plan's header has it."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from bulkops.change import Change
 from bulkops.planner.collision import reasons, unsent
 from bulkops.planner.draft import Draft
-from bulkops.planner.judging import Judging, is_rejected
+from bulkops.planner.judging import Judging, clearing, is_rejected
 from bulkops.planner.notices import Notices
 from bulkops.planner.precheck import ReadyStep
 from bulkops.record import Row, RowError
@@ -34,19 +34,20 @@ class Verdicts:
     async def passed(self, drafts: Sequence[Draft], changes: Sequence[Change]) -> list[Change]:
         """The changes, in the same order. Raises what the target's reads raise."""
         met = [
-            (change, draft.found[0] if draft.found else None)
+            (change, draft.found[0] if draft.found else None, draft.record.values if draft.record else ())
             for draft, change in zip(drafts, changes, strict=True)
             if change.action.is_write
         ]
         found = await self._judging.judged(self._ready.entity, met, looked_up=self._looked_up)
         return [
-            self._passed(draft.row, change, found[change.n]) if change.n in found else change
+            self._passed(draft, change, found[change.n]) if change.n in found else change
             for draft, change in zip(drafts, changes, strict=True)
         ]
 
-    def _passed(self, row: Row, change: Change, findings: Sequence[Finding]) -> Change:
+    def _passed(self, draft: Draft, change: Change, findings: Sequence[Finding]) -> Change:
         if is_rejected(findings):
-            return self._rejected(row, change, findings)
+            return self._rejected(draft.row, change, findings)
+        change = clearing(change, findings, draft.found[0] if draft.found else None)
         self._notices.say(change, findings)
         notes = tuple(note for finding in findings if (note := _note(finding)))
         return replace(change, notes=notes) if notes else change

@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeAlias
 from bulkops.change import Change
 from bulkops.errors import Fault, RefusedError, TenantError
 from bulkops.job.model import Step
-from bulkops.plan.encoding import cells_from_json, cells_to_json, dump, load
-from bulkops.record import FromStep, Row, Scalar
+from bulkops.plan.encoding import cells_from_json, cells_to_json, dump, load, premise_of, premise_parts
+from bulkops.record import FromStep, Premise, Row, Scalar
 from bulkops.references import References
 from bulkops.schema import Entity
 from bulkops.scratch import open_scratch
@@ -27,7 +27,7 @@ Fields: TypeAlias = Mapping[str, Sequence[str]]
 
 _ROWS = (
     "CREATE TABLE rows (n INTEGER PRIMARY KEY, line INTEGER, cells TEXT NOT NULL, fault TEXT NOT NULL,"
-    " found TEXT, needs TEXT)"
+    " found TEXT, needs TEXT, premise TEXT)"
 )
 _RECORDS = "CREATE TABLE records (id INTEGER PRIMARY KEY, record TEXT NOT NULL)"
 
@@ -117,6 +117,7 @@ class MadeRows:
         fault: str = "",
         found: RecordData | None = None,
         needs: FromStep | None = None,
+        premise: Premise | None = None,
         first: Sequence[str] = (),
     ) -> None:
         """Adds a row; of columns that `cells` leaves out it says nothing. `first`: cells of the
@@ -126,19 +127,22 @@ class MadeRows:
         texts = cells_to_json([*first, *(cells.get(name, "") for name in self.columns[len(first) :])])
         kept = None if found is None else dump(found)
         after = None if needs is None else dump([needs.step, list(needs.key)])
-        self._made.execute("INSERT INTO rows VALUES (NULL, ?, ?, ?, ?, ?)", (line, texts, fault, kept, after))
+        rests = None if premise is None else dump(premise_parts(premise))
+        values = (line, texts, fault, kept, after, rests)
+        self._made.execute("INSERT INTO rows VALUES (NULL, ?, ?, ?, ?, ?, ?)", values)
 
     def rows(self) -> Iterator[Row]:
         if self._made is None:
             return
-        asked = "SELECT line, cells, fault, found, needs FROM rows ORDER BY n"
-        for line, cells, fault, found, needs in self._made.execute(asked):
+        asked = "SELECT line, cells, fault, found, needs, premise FROM rows ORDER BY n"
+        for line, cells, fault, found, needs, premise in self._made.execute(asked):
             yield Row(
                 cells=cells_from_json(cells),
                 line=line,
                 fault=fault,
                 found=None if found is None else load(found),
                 needs=None if needs is None else _step_row(load(needs)),
+                premise=None if premise is None else premise_of(load(premise)),
             )
 
     def close(self) -> None:

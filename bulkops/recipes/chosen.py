@@ -10,7 +10,7 @@ from typing import Protocol
 from bulkops.errors import Fault, JobError, SourceError
 from bulkops.job.check import check_job
 from bulkops.job.model import FieldSpec, FileSource, Job, Step, StepAction
-from bulkops.job.recipes import CloseProjects
+from bulkops.job.recipes import CLOSED, CloseProjects
 from bulkops.mapping import Mapper, read_mapping
 from bulkops.planner.collision import Rules, key_text, reasons
 from bulkops.planner.columns import unread_columns
@@ -68,6 +68,16 @@ class Choice(Protocol):
         ...
 
 
+async def by_file(job: Job, recipe: CloseProjects, describer: Describer) -> ByFile | None:
+    """The file of the job's projects by itself, as far as the entities that it names are there."""
+    shapes = await described(describer, ("Projects",))
+    if recipe.source is None or not recipe.source.display or "Projects" not in shapes:
+        return None
+    shape = shapes["Projects"]
+    shapes |= await entities_of(recipe, shape, describer)
+    return ByFile(recipe, recipe.source, job, shape, shapes)
+
+
 async def entities_of(recipe: CloseProjects, shape: Entity, describer: Describer) -> dict[str, Entity]:
     """What lookups of the choice search."""
     names = [name for name in lookup_entities(recipe.where, shape) if name]
@@ -112,25 +122,28 @@ class ByQuery:
 
 
 class ByFile:
-    """Those that the rows of a file name, each by its `match` fields, in the order of the file."""
+    """Those that the rows of a file name, each by its `match` fields, in the order of the file.
+
+    `step` is the file as the source of a step, `mapper` what makes keys of its rows: None where it cannot.
+    """
 
     def __init__(
         self, recipe: CloseProjects, file: FileSource, job: Job, shape: Entity, shapes: Mapping[str, Entity]
     ) -> None:
         self.faults: list[Fault] = []
-        self._shape = shape
-        self._mapper: Mapper | None = None
+        self.shape = shape
+        self.step = _step(recipe, file)
+        self.mapper: Mapper | None = None
         self._references: References | None = None
-        self._step = _step(recipe, file)
-        self._match = tuple(found.name if (found := shape.find(name)) else name for name in recipe.match)
-        self._rules = Rules(action=StepAction.UPDATE, entity=shape, match=self._match)
+        self.match = tuple(found.name if (found := shape.find(name)) else name for name in recipe.match)
+        self._rules = Rules(action=StepAction.UPDATE, entity=shape, match=self.match)
         self._named = file.display
         self.source = self._opened(job, file)
-        said = check_job(Job(path=job.path, name=job.name, tenant=job.tenant, steps=(self._step,)),
+        said = check_job(Job(path=job.path, name=job.name, tenant=job.tenant, steps=(self.step,)),
                          _finder(shapes), suggest)  # fmt: skip
         if self.source is not None:
-            self._mapper, wrong = read_mapping(
-                self._step, shape, self.source.columns, missing=job.missing, file=self.display
+            self.mapper, wrong = read_mapping(
+                self.step, shape, self.source.columns, missing=job.missing, file=self.display
             )
             told = {fault.where for fault in said}
             said += [fault for fault in wrong if fault.where not in told]
@@ -140,10 +153,11 @@ class ByFile:
         """None, and a fault noted, where it cannot be read."""
         try:
             return open_source(
-                file, missing=job.missing, unread=unread_columns(self._step), named=self._step.named()
+                file, missing=job.missing, unread=unread_columns(self.step), named=self.step.named()
             )
         except SourceError as error:
-            self.faults.append(Fault(where=self._step.where("source"), message=str(error)))
+            place = f"--source {CLOSED}" if file.is_override else self.step.where("source")
+            self.faults.append(Fault(where=place, message=str(error)))
         except JobError as error:
             self.faults += error.faults
         return None
@@ -173,8 +187,8 @@ class ByFile:
             tell(read)
 
     async def _chosen(self, target: Target, rows: Sequence[Row], fields: Sequence[str]) -> list[Chosen]:
-        assert self._mapper is not None and self._references is not None
-        parts = [self._mapper.parts(row) for row in rows]
+        assert self.mapper is not None and self._references is not None
+        parts = [self.mapper.parts(row) for row in rows]
         found = await self._references.parts([record for record, _ in parts])
         faults = [
             self._fault(record, (*errors, *unfound))
@@ -182,7 +196,7 @@ class ByFile:
         ]
         keys = {n: tuple(self._rules.key(record).values()) for n, (record, _) in enumerate(found)
                 if not faults[n]}  # fmt: skip
-        met = await find_by_key(target, self._shape, self._match, keys.values(), fields=fields)
+        met = await find_by_key(target, self.shape, self.match, keys.values(), fields=fields)
         return [
             self._one(row, found[n][0], faults[n], met.get(key_of(keys[n]), ()) if n in keys else ())
             for n, row in enumerate(rows)
@@ -199,7 +213,7 @@ class ByFile:
             key = key_text(self._rules.key(record))
             fault = f"no Projects record has {key}"
             if met:
-                fault = f"{len(met)} Projects records have {key}: {candidates(self._shape, met)}"
+                fault = f"{len(met)} Projects records have {key}: {candidates(self.shape, met)}"
         return Chosen(line=row.line, cells=row.cells, fault=fault, project=None if fault else met[0])
 
 
@@ -216,7 +230,7 @@ def _step(recipe: CloseProjects, file: FileSource) -> Step:
     keys = {name: specs.get(name.casefold()) or _column(name, recipe) for name in recipe.match}
     path, _, line = recipe.place("").rpartition(":")
     return Step(
-        name="projects",
+        name=CLOSED,
         entity="Projects",
         action=StepAction.UPDATE,
         source=file,

@@ -6,18 +6,18 @@ it, and a project that cannot be closed gets no note.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bulkops.change import Action, Change, by_label, equal
 from bulkops.errors import Fault, SourceError
-from bulkops.job.model import FieldSpec, Job, MadeSource, Step, StepAction
+from bulkops.job.model import Condition, FieldSpec, Job, MadeSource, Step, StepAction
 from bulkops.job.recipes import CLOSED, CloseProjects, Note, OpenTasks
 from bulkops.planner import again
 from bulkops.recipes.base import Describer, Fields, Known, MadeRows, Progress, described, text_of
 from bulkops.recipes.chosen import ByFile, ByQuery, Choice, Chosen, entities_of
 from bulkops.recipes.inside import Inside, Insides
-from bulkops.record import FromStep, Row
+from bulkops.record import FromStep, Premise, Row
 from bulkops.references import References, find_by_key, key_of, record_id
 from bulkops.schema import Entity, Field
 from bulkops.targets.autotask.rules import READS
@@ -32,6 +32,9 @@ ID, NAME, TASKS, HOURS, LATE = "projectID", "projectName", "open_tasks", "open_h
 
 _BESIDE = (ID, NAME, TASKS, HOURS, LATE)
 _LOOKED_AT = ("id", *READS["Projects", "id"])
+_GUARDED = ("status", "projectType", "startDateTime", "endDateTime")
+"""What the plan looks at in any case, beside what the job chooses projects by."""
+
 _INTERNAL, _NOTE = ("2", "internal users only"), ("5", "project notes")
 
 
@@ -54,6 +57,7 @@ class Closing:
         if self._choice.source and self._choice.source.is_result and file[-len(_BESIDE) :] == _BESIDE:
             file = file[: -len(_BESIDE)]  # bulkops' own, of the time when it was written
         self._of_file = len(file)
+        self._guarded = tuple(dict.fromkeys((*_GUARDED, *_chosen_by(recipe.where), *recipe.match)))
         self._names = {name: _free(name, file) for name in _BESIDE}
         self._rows = self._made([*file, *self._names.values()])
         self._notes = self._made([ID, NAME])
@@ -155,7 +159,8 @@ class Closing:
         assert self._target is not None
         shape = self._shapes["Projects"]
         names = [*_LOOKED_AT, *fields[PROJECTS]]
-        wanted = [name for name in dict.fromkeys(names) if (one := shape.find(name)) and one.is_queryable]
+        found = [shape.find(name) for name in (*names, *self._guarded)]
+        wanted = list(dict.fromkeys(one.name for one in found if one and one.is_queryable))
 
         def tell(read: int) -> None:
             if progress is not None:
@@ -207,10 +212,13 @@ class Closing:
         needs = None
         if not fault and inside is not None and id is not None and self._recipe.note is not None:
             needs = self._put_note(one, id, is_there=bool(noted))
+        premise = self._premise(one.project, id, is_touched=needs is not None) if id is not None else None
         if id is not None:
             self._known.setdefault(id, one.line)
         cells, first = self._cells(one.project, inside), one.cells[: self._of_file]
-        self._rows.put(cells, line=one.line, fault=fault, found=one.project, needs=needs, first=first)
+        self._rows.put(
+            cells, line=one.line, fault=fault, found=one.project, needs=needs, premise=premise, first=first
+        )
 
     def _put_note(self, one: Chosen, id: int, *, is_there: bool) -> FromStep | None:
         """What the project has to wait for."""
@@ -218,15 +226,27 @@ class Closing:
             self._noted += 1
             return None
         name = text_of(one.project.get(NAME)) if one.project else ""
-        self._notes.put({ID: str(id), NAME: name}, line=one.line)
+        premise = self._premise(one.project, id, is_touched=False)
+        self._notes.put({ID: str(id), NAME: name}, line=one.line, premise=premise)
         return FromStep(step=NOTES, key=(str(id),))
+
+    def _premise(self, project: RecordData | None, id: int, *, is_touched: bool) -> Premise:
+        """What was looked at before it was chosen to be closed.
+
+        `is_touched`: by a note of this plan, after which what the API keeps by itself (when something was
+        last done to it) is another.
+        """
+        shapes = [shape for name in self._guarded if (shape := self._shapes["Projects"].find(name))]
+        names = [one.name for one in shapes if not (is_touched and one.is_read_only)]
+        known = project or {}
+        return Premise(entity="Projects", id=id, values={n: known[n] for n in names if n in known})
 
     def _cells(self, project: RecordData | None, inside: Inside | None) -> dict[str, str]:
         if project is None:
             return {}
         told = {ID: str(record_id(project)), NAME: text_of(project.get(NAME))}
         if inside is not None:
-            told |= {TASKS: str(inside.tasks), HOURS: f"{inside.hours:g}", LATE: inside.late_text}
+            told |= {TASKS: str(inside.tasks), HOURS: f"{inside.hours:.10g}", LATE: inside.late_text}
         return {self._names[name]: text for name, text in told.items()}
 
     def _hindered(self, one: Chosen, inside: Inside | None, noted: Sequence[RecordData]) -> str:
@@ -314,7 +334,7 @@ class Closing:
         return {}
 
     def extra(self) -> Mapping[str, Any]:
-        return {}
+        return {"fed_back": PROJECTS} if self._choice.source else {}
 
     def close(self) -> None:
         self._rows.close()
@@ -324,6 +344,14 @@ class Closing:
 def _constant(text: str, where: str) -> FieldSpec:
     """What could not be understood is told already."""
     return FieldSpec(value=text, where=where, is_broken=not text)
+
+
+def _chosen_by(conditions: Sequence[Condition]) -> Iterator[str]:
+    """The fields that a `where` asks about."""
+    for condition in conditions:
+        if condition.field:
+            yield condition.field
+        yield from _chosen_by(condition.items)
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

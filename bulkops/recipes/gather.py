@@ -116,6 +116,9 @@ class Gatherer:
             if link is not None and work in works:
                 found.entries.append(Entry(record=record, link=link, work=works[work], leads=leads))
                 found.held.add(None)
+        # By what they are entries of: one that was taken away and given back has another id, and is to go to
+        # the same colleague again.
+        found.entries.sort(key=lambda entry: (entry.link, entry.record["id"] or 0))
         links = sorted({entry.link for entry in found.entries})
         if links:
             found.on_it = await self.on_it(Hop(field=first.field, entity=kind.entity), links)

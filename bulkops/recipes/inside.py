@@ -40,7 +40,7 @@ class Inside:
     @property
     def amount(self) -> str:
         """`1 open task (12.5 hours)`."""
-        return f"{self.tasks:,} open task{'' if self.tasks == 1 else 's'} ({self.hours:g} hours)"
+        return f"{self.tasks:,} open task{'' if self.tasks == 1 else 's'} ({self.hours:,.10g} hours)"
 
     @property
     def late_text(self) -> str:

@@ -157,8 +157,9 @@ class Reassignment:
         """Who cannot have what they would be given, as far as it can be told without reading it.
 
         What a map gives to whom only its records show, and so do entries: both are told when they are read.
+        Where nobody knows whose work it is, nobody is blamed for what there may be none of.
         """
-        if isinstance(self._recipe.divide, DivideBy):
+        if isinstance(self._recipe.divide, DivideBy) or self._cast.giver is None:
             return []
         faults = []
         for one in self._stages:
@@ -178,7 +179,7 @@ class Reassignment:
         theirs = roles.of(taker.id, one.kind)
         if theirs and taker.wanted is None and not roles.problem(taker, one.kind):
             also = {"op": "notIn", "field": one.kind.role, "value": theirs}
-        if self._cast.giver is None or await self._gatherer().count(one.kind, self._filters(one), also):
+        if await self._gatherer().count(one.kind, self._filters(one), also):
             return told
         return ""
 

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from bulkops.grouping import pattern
+from bulkops.naming import RowNames
 from bulkops.plan import Plan, RowState, Status, StepInfo
-from bulkops.render import command, duration, printable, quoted
+from bulkops.render import command, duration, printable, quoted, show_value
 
 IDS = 10  # that are told one by one; more are told as runs
 RUNS = 6
@@ -153,11 +154,14 @@ def _alike(plan: Plan, states: Sequence[str], total: int, *, are_grouped: bool) 
     `total`: how many rows there are.
     """
     kinds: dict[Hashable, _Kind] = {}
+    names = RowNames(plan.header.steps)
     for fate in islice((fate for fate in plan.fates() if fate.state in states), total):
         change = fate.change
         key = (change.step, fate.state, pattern(fate.reason or "")) if are_grouped else change.n
         if key not in kinds and len(kinds) < MOST_KINDS:
             where = change.place if change.line is not None else f"row {change.n}"
+            if name := names.of(change, fate.row):
+                where += f" {show_value(name)}"
             kinds[key] = _Kind(text=f"{where}  {fate.state}: {fate.reason}")
         if key in kinds:
             kinds[key].count += 1
@@ -176,15 +180,18 @@ def feed_back_text(plan: Plan, written: Sequence[Path]) -> str:
     """How rejected rows go back in once they are corrected; nothing where there are none.
 
     The files of all steps go together, also those without a row: what a row refers to is then looked for in
-    the tenant, where the first run made it, and no row that was made is planned again.
+    the tenant, where the first run made it, and no row that was made is planned again. A recipe takes back
+    the file that its job names, if any.
     """
     if not plan.progress()["rejected"]:
         return ""
-    if plan.header.extra.get("is_recipe"):
+    extra = plan.header.extra
+    if extra.get("is_recipe") and not extra.get("fed_back"):
         return "Put right in the tenant what keeps the rejected rows from going, and plan the job again."
     files = [path for path in written if path.suffix == ".xlsx" or path.name == f"{RowState.REJECTED}.csv"]
     given = [
         f"--source {quoted(f'{step.name}={path}')}"
         for step, path in zip(plan.header.steps, files, strict=True)
+        if extra.get("fed_back", step.name) == step.name
     ]
     return f"Correct the rejected rows and feed them back: bulkops plan JOB -o rest.plan {' '.join(given)}"

@@ -57,8 +57,9 @@ class Doubts:
 
     def add(self, doubt: Doubt) -> None:
         """Its request may land until `settle_s` from now; what was refused has had its answer."""
+        is_known = doubt.is_sure or doubt.refusal is not None
         doubt.ask_at = time.monotonic()
-        doubt.absent_at = doubt.ask_at + (0.0 if doubt.refusal is not None else self._settle_s)
+        doubt.absent_at = doubt.ask_at + (0.0 if is_known else self._settle_s)
         self._doubts.append(doubt)
         self._added.set()
 
@@ -130,12 +131,13 @@ class Doubts:
     def _believed(self, doubt: Doubt, verdict: Verdict) -> Verdict:
         """Absence proves nothing once an assumption is broken."""
         broken = self._knowledge.broken
-        if verdict.seen is not Seen.ABSENT or doubt.refusal is not None or broken is None:
+        is_known = doubt.is_sure or doubt.refusal is not None
+        if verdict.seen is not Seen.ABSENT or is_known or broken is None:
             return verdict
         return Verdict(seen=Seen.HELD, reason=f"{LOST}, and that it is not there proves nothing: {broken}")
 
     def sent_again(self, doubt: Doubt) -> None:
-        """It was absent for good, was sent again, and is applied: its first request should never land."""
+        """It was absent for good, was sent again, and has had its final word: its first should never land."""
         self._resent.append(doubt)
 
     async def check_late(self, *, is_quiet: bool) -> None:
@@ -144,13 +146,14 @@ class Doubts:
             twins = await self._looker.twins(self._resent, is_quiet=is_quiet)
             for doubt in [doubt for doubt in self._resent if doubt.n in twins]:
                 self._resent.remove(doubt)
-                what = f"{doubt.change.entity} {listed(twins[doubt.n])} are both its records"
+                ids, is_twice = twins[doubt.n], len(twins[doubt.n]) > 1
+                are = "are both its records" if is_twice else "is its record"
+                what = f"{doubt.change.entity} {listed(ids)} {are}"
                 self._knowledge.breaks(
                     f"a request landed more than {self._settle_s:g} s after it was sent ({what})"
                 )
-                self._overturn(
-                    doubt, f"{what}: the first request landed after it was given up. Delete one of them"
-                )
+                todo = ". Delete one of them" if is_twice else ""
+                self._overturn(doubt, f"{what}: the first request landed after it was given up{todo}")
 
     def why_waiting(self, still_open: int) -> str | None:
         """A sentence, while of `still_open` changes only those in doubt are left."""

@@ -18,6 +18,7 @@ from bulkops.plan import Plan
 from bulkops.plan.shapes import entity_of
 from bulkops.record import Scalar
 from bulkops.schema import Entity
+from bulkops.settle.verdict import Doubt
 from bulkops.targets.base import RecordData, Target
 
 SAMPLES = 3  # of our own records: one alone may have been edited by somebody meanwhile
@@ -25,15 +26,20 @@ SAMPLES = 3  # of our own records: one alone may have been edited by somebody me
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Known:
-    """One entity. `samples`: some of our own creates, with their ids."""
+    """One entity. `samples`: some of our own creates, with their ids; `earlier`: those of earlier runs."""
 
     shape: Entity
     highest: int | None = None  # the highest id that the target told us
     rises: bool = True  # ids, as far as was seen
-    creator: int | None = None  # under whom the server notes our creates
+    creator: int | None = None  # under whom the server notes the creates of this run
+    creator_before: int | None = None  # and those of earlier runs, which may have had another API user
     altered: frozenset[str] = frozenset()  # fields that the server stores otherwise than they were sent
+    steady: frozenset[str] = frozenset()  # fields that it was seen to keep as they were sent
     is_learned: bool = False
+    is_hidden: bool = False  # what we created cannot be read back
+    read_back: frozenset[int] = frozenset()  # the ids from which that was learned
     samples: deque[tuple[Change, int]] = field(default_factory=lambda: deque(maxlen=SAMPLES))
+    earlier: Sequence[tuple[Change, int]] = ()
 
     @property
     def creator_field(self) -> str | None:
@@ -41,21 +47,29 @@ class Known:
         found = self.shape.creator_field()
         return found.name if found is not None and found.is_queryable else None
 
-    def creators(self, changes: Sequence[Change]) -> set[int]:
-        """Whom the server may note for these creates; empty where that is not known."""
-        if self.creator is None:
-            return set()
-        return {self.creator, *(change.impersonate for change in changes if change.impersonate is not None)}
+    def creators(self, doubt: Doubt) -> set[int]:
+        """Whom the server may note for this create; empty where that is not known."""
+        known = {self.creator, self.creator_before if doubt.is_earlier else None} - {None}
+        return {by for by in (*known, doubt.change.impersonate) if by is not None} if known else set()
 
-    def is_by_us(self, change: Change, record: Mapping[str, Scalar]) -> bool:
+    def is_by_us(self, doubt: Doubt, record: Mapping[str, Scalar]) -> bool:
         """Whether the record may be ours by its creator; True where nothing tells."""
         by = record.get(self.creator_field or "")
-        expected = self.creators([change])
+        expected = self.creators(doubt)
         return by is None or not expected or by in expected
 
-    def names_creator(self, record: Mapping[str, Scalar]) -> bool:
+    def names_creator(self, doubt: Doubt, record: Mapping[str, Scalar]) -> bool:
         """Whether the record says who created it, and it is known who we are."""
-        return self.creator is not None and record.get(self.creator_field or "") is not None
+        return bool(self.creators(doubt)) and record.get(self.creator_field or "") is not None
+
+    def is_to_learn(self, doubts: Sequence[Doubt]) -> bool:
+        """Whether our own records have more to tell of what matters for `doubts`."""
+        ids = {id for _, id in (*self.earlier, *self.samples)}
+        if ids <= self.read_back:
+            return False
+        is_vague = len(self.read_back) < SAMPLES and bool(self.altered or self.is_hidden)
+        is_other_user = self.creator is None and any(not doubt.is_earlier for doubt in doubts)
+        return not self.is_learned or is_vague or (is_other_user and bool(self.samples))
 
 
 class Knowledge:
@@ -89,8 +103,10 @@ class Knowledge:
         """What earlier runs created."""
         made = list(self._made(known.shape.name))
         known.highest = max((id for _, id in made), default=None)
-        for n, id in made[-SAMPLES:]:
-            known.samples.append((self._resolved(self._plan.change(n)), id))
+        known.earlier = [(self._resolved(self._plan.change(n)), id) for n, id in made[-SAMPLES:]]
+        for first, last in self._ranges(known.shape.name):
+            if (fell := self._journal.fell(first, last)) is not None:
+                self._fell(known, *fell)
 
     def _made(self, entity: str) -> Iterator[tuple[int, int]]:
         """The creates of the entity that were applied: number and id."""
@@ -118,14 +134,15 @@ class Knowledge:
 
     def answered(self, change: Change, id: int, floor: int | None) -> None:
         """A create of ours was answered with its id."""
-        known = self._known.get(change.entity)
-        if known is None:
-            return
+        known = self._known[change.entity]  # since before it was sent, for its floor, or was looked for
         if floor is not None and id <= floor:
-            known.rises = False
-            self.breaks(f"{change.entity} gave id {id} to a record made after {floor}: ids do not rise here")
+            self._fell(known, id, floor)
         known.highest = max(id, known.highest or id)
         known.samples.append((change, id))
+
+    def _fell(self, known: Known, id: int, floor: int) -> None:
+        known.rises = False
+        self.breaks(f"{known.shape.name} gave id {id} to a record made after {floor}: ids do not rise here")
 
     def breaks(self, what: str) -> None:
         self.broken = self.broken or what
@@ -146,19 +163,28 @@ class Knowledge:
         """The record of change `n`, where it is known."""
         return self._journal.created_id(n)
 
-    async def learn(self, known: Known) -> None:
-        """Reads some of our own records back, once: who created them, what the server made of them."""
-        if known.is_learned or not known.samples:
+    async def learn(self, known: Known, doubts: Sequence[Doubt]) -> None:
+        """Reads some of our own records back: who created them, what the server made of them.
+
+        Once as a rule; again where the first ones left something open and there are more by now.
+        """
+        if not known.is_to_learn(doubts):
             return
-        known.is_learned = True
-        samples = {id: change for change, id in known.samples}
+        samples = {id: change for change, id in (*known.earlier, *known.samples)}
         names = sorted({name for change in samples.values() for name in _read(known, change)})
         where = {"op": "in", "field": "id", "value": sorted(samples)}
         records = [r async for r in self._target.read(known.shape.name, where, fields=["id", *names])]
-        pairs = [(samples[int(record["id"] or 0)], record) for record in records]
-        known.creator = _creator(known, pairs)
-        altered = [_altered(known, change, record) for change, record in pairs]
+        pairs = {int(r["id"] or 0): (samples[int(r["id"] or 0)], r) for r in records}
+        before = {id for _, id in known.earlier}
+        known.creator_before = _creator(known, [pairs[id] for id in pairs.keys() & before])
+        known.creator = _creator(known, [pairs[id] for id in pairs.keys() - before])
+        altered = [_altered(known, change, record) for change, record in pairs.values()]
         known.altered = frozenset.intersection(*altered) if altered else frozenset()
+        sent = {name for change, _ in pairs.values() for name in change.fields}
+        known.steady = frozenset(sent).difference(*altered)
+        known.is_hidden = not pairs
+        known.read_back = frozenset(samples)
+        known.is_learned = True  # last: the read may have failed
 
 
 def _creator(known: Known, pairs: Sequence[tuple[Change, RecordData]]) -> int | None:

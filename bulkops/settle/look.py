@@ -7,17 +7,18 @@ one read for an entity and round (one more, once, to learn how the target keeps 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from bulkops.change import Action, Change, Unknown, equal
 from bulkops.record import Value
-from bulkops.references import can_be_asked_for, find_by_key, key_of
+from bulkops.references import can_be_asked_for, find_by_key, key_of, record_id
 from bulkops.schema import Entity
 from bulkops.settle import fingerprint
 from bulkops.settle.knowledge import Knowledge, Known
 from bulkops.settle.verdict import ABSENT, LOST, Doubt, Seen, Verdict, listed
 from bulkops.targets.base import RecordData, Target
 
+LOST_UPDATE = "the answer to its update was lost"
 MOST = 5_000  # records that are compared with what was sent; an entity with more like it cannot be told
 
 
@@ -25,7 +26,7 @@ class Looker:
     """Of one run. `flying` gives the creates of an entity that left and of which nothing is known."""
 
     def __init__(
-        self, target: Target, knowledge: Knowledge, flying: Callable[[str], Sequence[Change]]
+        self, target: Target, knowledge: Knowledge, flying: Callable[[str], Sequence[Doubt]]
     ) -> None:
         self._target = target
         self._knowledge = knowledge
@@ -55,7 +56,7 @@ class Looker:
         where = fingerprint.query(known, [Doubt(change=change)])
         seen = highest = 0
         async for record in self._target.read(change.entity, where, fields=["id"]):
-            highest = int(record["id"] or 0)
+            highest = record_id(record)
             seen += 1
             if seen > MOST:
                 return None
@@ -67,81 +68,85 @@ class Looker:
         if not known.shape.is_queryable:
             reason = f"{LOST}, and {known.shape.name} cannot be read"
             return {doubt.n: Verdict(seen=Seen.HELD, reason=reason) for doubt in doubts}
-        await self._knowledge.learn(known)
+        await self._knowledge.learn(known, doubts)
         verdicts: dict[int, Verdict] = {}
         by_key: dict[tuple[str, ...], list[Doubt]] = defaultdict(list)
         for doubt in doubts:
-            by_key[_searched(known.shape, doubt.change)].append(doubt)
+            by_key[_searched(known, doubt.change)].append(doubt)
+        nameless = by_key.pop((), [])
+        taken: set[int] = set()  # by those that have a key: of what has their key, nothing else can be
         for names, members in by_key.items():
-            look = self._by_key(known, names, members) if names else self._by_fingerprint(known, members)
-            verdicts |= await look
-        return verdicts
+            for doubt, records in (await self._with_key(known, names, members)).items():
+                verdicts[doubt.n] = _judged(known, doubt, records)
+                taken |= {record_id(record) for record in records}
+        if nameless:
+            verdicts |= await self._by_fingerprint(known, nameless, taken)
+        return {n: _believed(known, verdict) for n, verdict in verdicts.items()}
 
-    async def _by_key(
+    async def _with_key(
         self, known: Known, names: tuple[str, ...], doubts: Sequence[Doubt]
-    ) -> dict[int, Verdict]:
-        keys = {doubt.n: tuple(_key(doubt.change)[name] for name in names) for doubt in doubts}
-        fields = fingerprint.read_fields(known.shape, [doubt.change for doubt in doubts])
-        creator = [known.creator_field] if known.creator_field else []
-        found = await find_by_key(
-            self._target, known.shape, names, list(keys.values()), fields=[*fields, *creator]
-        )
-        return {doubt.n: _judged(known, doubt, found.get(key_of(keys[doubt.n]), ())) for doubt in doubts}
+    ) -> dict[Doubt, list[RecordData]]:
+        """The records that have the key of each."""
+        keys = {doubt: tuple(_key(doubt.change)[name] for name in names) for doubt in doubts}
+        fields = _told_by(known, doubts)
+        found = await find_by_key(self._target, known.shape, names, list(keys.values()), fields=fields)
+        return {doubt: found.get(key_of(key), []) for doubt, key in keys.items()}
 
-    async def _by_fingerprint(self, known: Known, doubts: Sequence[Doubt]) -> dict[int, Verdict]:
-        fields = fingerprint.read_fields(known.shape, [doubt.change for doubt in doubts])
-        creator = [known.creator_field] if known.creator_field else []
+    async def _by_fingerprint(
+        self, known: Known, doubts: Sequence[Doubt], taken: Collection[int]
+    ) -> dict[int, Verdict]:
         records: list[RecordData] = []
         where = fingerprint.query(known, doubts)
-        async for record in self._target.read(known.shape.name, where, fields=["id", *fields, *creator]):
+        fields = ["id", *_told_by(known, [*doubts, *self._flying(known.shape.name)])]
+        async for record in self._target.read(known.shape.name, where, fields=fields):
             records.append(record)
             if len(records) > MOST:
                 reason = f"{LOST}, and more than {MOST:,} {known.shape.name} records may be it"
                 return {doubt.n: Verdict(seen=Seen.HELD, reason=reason) for doubt in doubts}
-        ids = {int(record["id"] or 0) for record in records}
         looked_for = {doubt.n for doubt in doubts}
+        ids = {record_id(record) for record in records}
         ours = self._knowledge.ours(known.shape.name, ids, looked_for) if ids else set()
         # As of now, after the read: what was answered meanwhile is ours, what left meanwhile may be in it.
-        flying = [change for change in self._flying(known.shape.name) if change.n not in looked_for]
-        return fingerprint.verdicts(known, doubts, records, ours=ours, flying=flying)
+        flying = [one for one in self._flying(known.shape.name) if one.n not in looked_for]
+        known.is_hidden = known.is_hidden and not ours  # of those that were read back somebody deleted all
+        ours |= set(taken)
+        return fingerprint.verdicts(known, doubts, records, ours=ours, flying=flying, read=fields)
 
     async def twins(self, doubts: Sequence[Doubt], *, is_quiet: bool) -> dict[int, list[int]]:
         """Of creates that were sent again after they were absent for good: the first request's record, late.
 
-        By number, all ids that are its; only where there are several. `is_quiet`: nothing is in flight or in
-        doubt, so that a like record of another row is known to be that row's. Raises what reads raise.
+        By number, all ids that are its, where there are more than were to be: none of what was refused when
+        it was sent again. `is_quiet`: nothing is in flight or in doubt, so that a like record of another row
+        is known to be that row's. Raises what reads raise.
         """
         found: dict[int, list[int]] = {}
         groups: dict[tuple[str, tuple[str, ...]], list[Doubt]] = defaultdict(list)
         for doubt in doubts:
             known = await self._knowledge.of(doubt.change.entity)
-            groups[doubt.change.entity, _searched(known.shape, doubt.change)].append(doubt)
+            groups[doubt.change.entity, _searched(known, doubt.change)].append(doubt)
         for (entity, names), members in groups.items():
             known = await self._knowledge.of(entity)
             if names:
-                found |= await self._with_key(known, names, members)
+                with_key = await self._with_key(known, names, members)
+                found |= {doubt.n: self._its(known, doubt, records) for doubt, records in with_key.items()}
             elif is_quiet:
                 found |= await self._alike(known, members)
-        return {n: ids for n, ids in found.items() if len(ids) > 1}
+        return {n: ids for n, ids in found.items() if len(ids) > (self._knowledge.made(n) is not None)}
 
-    async def _with_key(
-        self, known: Known, names: tuple[str, ...], doubts: Sequence[Doubt]
-    ) -> dict[int, list[int]]:
-        keys = {doubt.n: tuple(_key(doubt.change)[name] for name in names) for doubt in doubts}
-        found = await find_by_key(self._target, known.shape, names, list(keys.values()))
-        return {n: sorted(int(r["id"] or 0) for r in found.get(key_of(key), ())) for n, key in keys.items()}
+    def _its(self, known: Known, doubt: Doubt, records: Sequence[RecordData]) -> list[int]:
+        own = self._knowledge.made(doubt.n)
+        return [id for r in records if (id := record_id(r)) == own or fingerprint.could_be(known, doubt, r)]
 
     async def _alike(self, known: Known, doubts: Sequence[Doubt]) -> dict[int, list[int]]:
-        fields = fingerprint.read_fields(known.shape, [doubt.change for doubt in doubts])
         where = fingerprint.query(known, doubts)
-        records = [r async for r in self._target.read(known.shape.name, where, fields=["id", *fields])]
-        others = self._knowledge.ours(known.shape.name, {int(r["id"] or 0) for r in records}, ())
+        fields = ["id", *_told_by(known, doubts)]
+        records = [r async for r in self._target.read(known.shape.name, where, fields=fields)]
+        others = self._knowledge.ours(known.shape.name, {record_id(r) for r in records}, ())
         found: dict[int, list[int]] = {}
         for doubt in doubts:
-            like = [r for r in records if not fingerprint.different(known, doubt.change, r)]
-            stray = sorted({int(record["id"] or 0) for record in like} - others)
+            stray = [r for r in records if record_id(r) not in others and fingerprint.is_its(known, doubt, r)]
             own = self._knowledge.made(doubt.n)
-            found[doubt.n] = [*([own] if own is not None else []), *stray]
+            found[doubt.n] = [*([own] if own is not None else []), *map(record_id, stray)]
         return found
 
     # --- updates and deletes ---
@@ -155,8 +160,8 @@ class Looker:
         for start in range(0, len(ids), 500):
             where = {"op": "in", "field": "id", "value": ids[start : start + 500]}
             async for record in self._target.read(shape.name, where, fields=["id", *names]):
-                current[int(record["id"] or 0)] = record
-        return {d.n: _on_record(shape, d.change, current.get(d.change.id or 0)) for d in doubts}
+                current[record_id(record)] = record
+        return {d.n: _on_record(shape, d, current.get(d.change.id or 0)) for d in doubts}
 
 
 def _key(change: Change) -> dict[str, Value]:
@@ -166,18 +171,37 @@ def _key(change: Change) -> dict[str, Value]:
     return dict(change.key)
 
 
-def _searched(shape: Entity, change: Change) -> tuple[str, ...]:
-    """The fields by which its record can be asked for; none: by its fingerprint."""
+def _searched(known: Known, change: Change) -> tuple[str, ...]:
+    """The fields by which its record can be asked for; none: by its fingerprint.
+
+    A key or a mark that the server does not keep as it was sent finds nothing.
+    """
     key = _key(change)
-    is_askable = bool(key) and can_be_asked_for(shape, key)
+    is_askable = bool(key) and can_be_asked_for(known.shape, key) and known.altered.isdisjoint(key)
     return tuple(key) if is_askable else ()
+
+
+def _told_by(known: Known, doubts: Sequence[Doubt]) -> list[str]:
+    """The fields that tell whose record it is."""
+    fields = fingerprint.read_fields(known.shape, [doubt.change for doubt in doubts])
+    return [*fields, *([known.creator_field] if known.creator_field else [])]
+
+
+def _believed(known: Known, verdict: Verdict) -> Verdict:
+    """Absence says nothing where what is there may not be seen."""
+    if verdict.seen is not Seen.ABSENT or not (known.is_hidden or known.shape.is_restricted):
+        return verdict
+    seen, why = Seen.HELD, f"this API user sees only some {known.shape.name} records"
+    if not known.shape.is_restricted:  # or somebody deleted the first ones: more may be known later
+        seen, why = Seen.LATER, f"{known.shape.name} that this plan created cannot be read back"
+    return Verdict(seen=seen, reason=f"{LOST}, and {why}: that it is not seen proves nothing")
 
 
 def _judged(known: Known, doubt: Doubt, records: Sequence[RecordData]) -> Verdict:
     """What the records with its key mean."""
     if not records:
         return ABSENT
-    name, ids = known.shape.name, sorted(int(record["id"] or 0) for record in records)
+    name, ids = known.shape.name, sorted(map(record_id, records))
     mine = [record for record in records if fingerprint.could_be(known, doubt, record)]
     if not mine:
         have = "has" if len(ids) == 1 else "have"
@@ -190,16 +214,17 @@ def _judged(known: Known, doubt: Doubt, records: Sequence[RecordData]) -> Verdic
 
 
 def _judged_one(known: Known, doubt: Doubt, record: RecordData) -> Verdict:
-    id = int(record["id"] or 0)
+    id = record_id(record)
     names = fingerprint.different(known, doubt.change, record)
-    if doubt.change.marker or known.names_creator(record) or not names:
+    if doubt.change.marker or known.names_creator(doubt, record) or not names:
         return Verdict(seen=Seen.DONE, id=id)
     reason = f"{LOST}, and {known.shape.name} {id} has its key but differs in {', '.join(names)}"
     # What the server makes of our records may be learned while others are created.
     return Verdict(seen=Seen.HELD if known.is_learned else Seen.LATER, reason=reason)
 
 
-def _on_record(shape: Entity, change: Change, current: RecordData | None) -> Verdict:
+def _on_record(shape: Entity, doubt: Doubt, current: RecordData | None) -> Verdict:
+    change = doubt.change
     if change.action is Action.DELETE:
         return Verdict(seen=Seen.DONE if current is None else Seen.ABSENT, id=change.id)
     if current is None:
@@ -207,11 +232,25 @@ def _on_record(shape: Entity, change: Change, current: RecordData | None) -> Ver
     left = [name for name in change.fields if not _is_there(shape, change, name, current)]
     if not left and any(_is_readable(shape, name) for name in change.fields):
         return Verdict(seen=Seen.DONE, id=change.id)
-    if foreign := [name for name in left if _is_foreign(shape, change, name, current)]:
+    cleared = _cleared(shape, change, left, current)
+    foreign = [n for n in left if n not in cleared and _is_foreign(shape, change, n, current)]
+    if foreign:
         now = ", ".join(f"{name} is {current.get(name)!r} now" for name in foreign)
-        reason = f"the answer to its update was lost, and {now}, neither what it was nor what was sent"
-        return Verdict(seen=Seen.HELD, id=change.id, reason=reason)
-    return Verdict(seen=Seen.ABSENT, id=change.id, left=tuple(left))
+        how = "it was stopped between its two requests" if doubt.is_sure else LOST_UPDATE
+        reason = f"{how}, and {now}, neither what it was nor what was sent"
+        return Verdict(seen=Seen.HELD, id=change.id, reason=reason, cleared=cleared)
+    return Verdict(seen=Seen.ABSENT, id=change.id, left=tuple(left), cleared=cleared)
+
+
+def _cleared(shape: Entity, change: Change, left: Sequence[str], current: RecordData) -> tuple[str, ...]:
+    """What it empties first and is empty, while the rest was not sent: then that is its own doing."""
+    if not any(name not in change.cleared and _is_readable(shape, name) for name in left):
+        return ()
+    return tuple(
+        name
+        for name in change.cleared
+        if _is_readable(shape, name) and equal(shape.find(name), current.get(name), None)
+    )
 
 
 def _is_there(shape: Entity, change: Change, name: str, current: RecordData) -> bool:

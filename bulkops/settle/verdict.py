@@ -21,7 +21,8 @@ class Seen(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`id` of its record, where it is done; `left`: the fields of an update that still differ.
+    """`id` of its record, where it is done; `left`: the fields of an update that still differ; `cleared`:
+    those that it empties first and that are empty.
 
     LATER with a `reason` is held with it once there is nothing more to come.
     """
@@ -30,6 +31,7 @@ class Verdict:
     id: int | None = None
     reason: str = ""
     left: tuple[str, ...] = ()
+    cleared: tuple[str, ...] = ()
 
 
 ABSENT = Verdict(seen=Seen.ABSENT)
@@ -43,6 +45,8 @@ class Doubt:
     change: Change
     floor: int | None = None  # the highest id of its entity that was known before it could leave
     refusal: str | None = None  # the target's text, while a read decides whether it can be believed
+    is_earlier: bool = False  # sent by an earlier run, whose API user may have been another
+    is_sure: bool = False  # nothing of it can still land: only how far it came is not known
     ask_at: float = 0.0  # monotonic time of the next look
     absent_at: float = 0.0  # monotonic time from which absence is final
     looks: int = 0  # that ended with "later"

@@ -57,7 +57,10 @@ def open_excel(spec: FileSource, unread: Container[str]) -> ExcelSheet:
     sheet = load_sheet(spec)
     display = str(Locator(file=spec.display, sheet=sheet.name))
     grid = Grid(sheet, at_least=len(spec.columns or ()))
-    head = _given(spec.columns, grid, display) if spec.columns else read_head(grid, spec.header_row, display)
+    if spec.columns:
+        head = _given(spec.columns, grid, display)
+    else:
+        head = read_head(grid, spec.header_row, display, can_set=not spec.is_override)
     made = ExcelSheet(
         file=spec.display,
         sheet=sheet.name,

@@ -23,13 +23,17 @@ class Head:
     warnings: tuple[str, ...]
 
 
-def read_head(grid: Grid, header_row: int, display: str) -> Head:
-    """The columns that have a name or hold something. Raises SourceError: blank, merged or no header."""
-    names = _names(grid, header_row, display)
+def read_head(grid: Grid, header_row: int, display: str, *, can_set: bool = True) -> Head:
+    """The columns that have a name or hold something. Raises SourceError: blank, merged or no header.
+
+    `can_set`: whether the job can say of this file in which row its header stands.
+    """
+    names = _names(grid, header_row, display, can_set)
     filled, hidden = _survey(grid, header_row, {place for place, name in enumerate(names) if not name})
     places = tuple(place for place, name in enumerate(names) if name or place in filled)
-    better = _better_row(grid, header_row, sum(map(bool, names)))
-    _must_be_single(grid.merges(), header_row, places, better, display)
+    better = _better_row(grid, header_row, sum(map(bool, names)), can_set)
+    advice = better or f"Unmerge them and give each column its own name, or {_having_them(can_set)}"
+    _must_be_single(grid.merges(), header_row, places, advice, display)
     if better:
         named = counted(sum(map(bool, names)), "name")
         raise SourceError(f"{display}:{header_row}: has {named} for {len(places)} columns. {better}")
@@ -38,7 +42,19 @@ def read_head(grid: Grid, header_row: int, display: str) -> Head:
     return Head(columns=columns, places=places, warnings=tuple(filter(None, warnings)))
 
 
-def _names(grid: Grid, header_row: int, display: str) -> list[str]:
+def _begin_at(row: int, can_set: bool) -> str:
+    return f"set `header_row: {row}`" if can_set else "delete the rows above it"
+
+
+def _having_them(can_set: bool) -> str:
+    return (
+        "set `header_row` to a row that has them"
+        if can_set
+        else "delete the rows above the one that has them"
+    )
+
+
+def _names(grid: Grid, header_row: int, display: str, can_set: bool) -> list[str]:
     values = grid.row(header_row)
     texts, fault = grid.texts(header_row, values, frozenset())
     if fault:
@@ -47,7 +63,7 @@ def _names(grid: Grid, header_row: int, display: str) -> list[str]:
     if any(names):
         return names
     found = next((n for n, row in grid.rows(header_row) if any(str(value).strip() for value in row)), None)
-    where = f"The next row with text is {found}: set `header_row: {found}` if that is it" if found else (
+    where = f"The next row with text is {found}: {_begin_at(found, can_set)} if that is it" if found else (
         f"The sheet ends with row {grid.height}"
     )  # fmt: skip
     raise SourceError(f"{display}:{header_row}: the header is expected here, and the row is empty. {where}")
@@ -67,13 +83,13 @@ def _survey(grid: Grid, header_row: int, unnamed: set[int]) -> tuple[set[int], l
     return filled, hidden
 
 
-def _better_row(grid: Grid, header_row: int, named: int) -> str:
+def _better_row(grid: Grid, header_row: int, named: int, can_set: bool) -> str:
     """A row below that looks far more like a header: only different texts, and more than twice as many."""
     for number, values in islice(grid.rows(header_row + 1), _LOOK_AHEAD):
         texts = _different_texts(values)
         if len(texts) > 2 * named:
             some = ", ".join(texts[:_SHOWN]) + (", …" if len(texts) > _SHOWN else "")
-            return f"Row {number} ({some}) looks like the header: set `header_row: {number}` if it is"
+            return f"Row {number} ({some}) looks like the header: {_begin_at(number, can_set)} if it is"
     return ""
 
 
@@ -85,7 +101,7 @@ def _different_texts(values: Sequence[Any]) -> list[str]:
 
 
 def _must_be_single(
-    merges: Sequence[Merge], header_row: int, places: Sequence[int], better: str, display: str
+    merges: Sequence[Merge], header_row: int, places: Sequence[int], advice: str, display: str
 ) -> None:
     """A name over several columns, or over several rows, does not say whose it is."""
     wrong = [
@@ -96,10 +112,6 @@ def _must_be_single(
     if wrong:
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         what = f"the header has merged cells: {', '.join(wrong[:_SHOWN])}{more}"
-        advice = (
-            better
-            or "Unmerge them and give each column its own name, or set `header_row` to a row that has them"
-        )
         raise SourceError(f"{display}:{header_row}: {what}. {advice}")
 
 

@@ -148,13 +148,20 @@ def _pick(book: _Book, spec: FileSource) -> Sheet:
         if sheet.cells.start is not None:
             found.append(sheet)
         if len(found) > 1:
-            raise SourceError(
-                f"{spec.display}: has several sheets with rows. Name the one to read with `sheet`: "
-                f"{listed(names)}"
-            )
+            raise SourceError(f"{spec.display}: has several sheets with rows. {_which(spec, names)}")
     if not found:
         raise SourceError(f"{spec.display}: holds no row in any of its sheets, {listed(book.names, 'and')}")
     return found[0]
+
+
+def _which(spec: FileSource, names: list[str]) -> str:
+    """How to say which sheet is meant: the job's `sheet` is about its own file only."""
+    if not spec.is_override:
+        return f"Name the one to read with `sheet`: {listed(names)}"
+    usual = (
+        f", or call it {shown(spec.usual_sheet)} like that of the job's own file" if spec.usual_sheet else ""
+    )
+    return f"Of {listed(names, 'and')}, save the one to read as a file of its own{usual}"
 
 
 def _wanted(spec: FileSource, names: list[str]) -> str | None:

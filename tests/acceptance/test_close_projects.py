@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.acceptance.conftest import Desk
 
 JOB = """\
@@ -160,7 +162,9 @@ def test_projects_of_a_file_are_closed_and_bad_rows_are_named(desk: Desk) -> Non
     numbers = ["EXT-1", "EXT-6", "ext-2", "EXT-1", "", "EXT-99"]
     desk.table("projects.csv", ("Number", "Remark"), *((number, "x") for number in numbers))
     write(desk, BY_NUMBER)
-    assert desk.run("validate", "close.yaml").code == 0
+    offline = desk.run("validate", "close.yaml", code=4).out
+    assert "projects.csv:5: column Number 'EXT-1': projects.csv:2 has this key too" in offline
+    assert "projects.csv:6: column Number: is empty" in offline and "4 of 6 rows can be planned" in offline
     before = snapshot(desk)
     planned = desk.plan("close.yaml")
     assert planned["counts"] == {"create": 2, "update": 2, "delete": 0, "unchanged": 1, "rejected": 3}
@@ -173,11 +177,12 @@ def test_projects_of_a_file_are_closed_and_bad_rows_are_named(desk: Desk) -> Non
     found = named(desk)
     ids = {found["Practice server move"]["id"], found["Bakery wireless"]["id"]}
     check_closed(before, snapshot(desk), ids)
-    desk.run("results", "close.plan", "--dir", "out")
+    said = desk.run("results", "close.plan", "--dir", "out").out
     rejected = desk.folder / "out" / "projects" / "rejected.csv"
-    corrected = rejected.read_text("utf-8-sig").replace("EXT-99", "EXT-4")
-    desk.write("rejected.csv", corrected)
-    fed = desk.plan("close.yaml", "--source", "projects=rejected.csv")["counts"]
+    rejected.write_text(rejected.read_text("utf-8-sig").replace("EXT-99", "EXT-4"), "utf-8-sig")
+    _, _, command = next(line for line in said.splitlines() if "plan JOB" in line).partition("plan JOB ")
+    assert command == "-o rest.plan --source projects=out/projects/rejected.csv"
+    fed = desk.plan("close.yaml", *command.split())["counts"]
     assert (fed["create"], fed["update"]) == (1, 1)
 
 
@@ -192,15 +197,43 @@ def test_a_limit_on_complete_holds_and_is_released_by_its_number(desk: Desk) -> 
     assert done["counts"]["applied"] == 10
 
 
-def test_a_project_whose_status_somebody_changed_is_held(desk: Desk) -> None:
-    """The others are closed."""
+EDITS = [
+    ({"status": 9}, "status was 1 (New) and is 9 (On Hold) now"),
+    ({"status": COMPLETE}, "status was 1 (New) and is 5 (Complete) now"),
+    ({"endDateTime": "2027-12-31T00:00:00Z"}, "endDateTime was "),
+]
+
+
+@pytest.mark.parametrize(("edit", "told"), EDITS)
+def test_a_project_that_somebody_changed_gets_no_note(desk: Desk, edit: dict[str, Any], told: str) -> None:
+    """Neither the note nor the status, whichever of the fields it was that the plan looked at; the others are
+    closed. Field, values and who are named.
+    """
+    write(desk)
+    desk.plan("close.yaml")
+    id = named(desk)["Bakery wireless"]["id"]
+    desk.simulator.call("edit/Projects", {"items": [{"id": id, **edit}]})
+    before = snapshot(desk)
+    counts = desk.apply("close.plan", code=4)["counts"]
+    assert (counts["held"], counts["applied"]) == (2, 8)
+    desk.run("results", "close.plan", "--dir", "out")
+    held = (desk.folder / "out" / "notes" / "held.csv").read_text("utf-8-sig")
+    assert f"Projects {id}: {told}" in held and "it was changed since the plan was made" in held
+    check_closed(before, snapshot(desk), to_close(before) - {id})
+
+
+def test_notes_stop_or_go_as_asked_where_a_project_changed(desk: Desk) -> None:
+    """`--on-drift stop` writes nothing at all; `overwrite`, on the same plan, closes all of them."""
     write(desk)
     desk.plan("close.yaml")
     id = named(desk)["Bakery wireless"]["id"]
     desk.simulator.call("edit/Projects", {"items": [{"id": id, "status": 9}]})
-    counts = desk.apply("close.plan", code=4)["counts"]
-    assert (counts["held"], counts["applied"]) == (1, 9)
-    assert named(desk)["Bakery wireless"]["status"] == 9
+    before = snapshot(desk)
+    status = desk.apply("close.plan", "--on-drift", "stop", code=1)
+    assert "status was 1 (New) and is 9 (On Hold) now" in status["waiting"]
+    assert desk.simulator.writes() == 0
+    assert desk.apply("close.plan", "--on-drift", "overwrite", code=4)["counts"]["applied"] == 10
+    check_closed(before, snapshot(desk), to_close(before))
 
 
 def test_an_empty_result_is_no_fault(desk: Desk) -> None:

@@ -1,4 +1,5 @@
-"""The whole migration in `jobs/`, as its README runs it: every record against another reading of its files.
+"""The examples in `jobs/`, as their READMEs run them; of the whole migration every record is compared with
+another reading of its files.
 
 What `csv` and `openpyxl` make of the example's data here shares no code with the program.
 """
@@ -17,6 +18,8 @@ from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
+
+from tests.acceptance.console import play
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Desk
@@ -200,9 +203,12 @@ def differences(record: Record | None, fields: Record) -> dict[str, tuple[Any, A
 
 @pytest.fixture
 def example(own_desk: OwnDesk) -> Desk:
-    """A copy of the example, and the tenant that it names: a simulator as anybody starts it."""
-    desk = own_desk()
-    shutil.copytree(EXAMPLE, desk.folder, dirs_exist_ok=True)
+    """A copy of the whole migration, and the tenant that it names: a simulator as anybody starts it."""
+    return desk_with(EXAMPLE, own_desk())
+
+
+def desk_with(example: Path, desk: Desk) -> Desk:
+    shutil.copytree(example, desk.folder, dirs_exist_ok=True)
     config = desk.folder / "bulkops.toml"
     text, count = re.subn(r"127\.0\.0\.1:8765", f"127.0.0.1:{desk.simulator.port}", config.read_text("utf-8"))
     assert count == 1
@@ -313,3 +319,54 @@ def test_the_readme_of_the_examples_names_what_there_is() -> None:
     files = {path.name for path in EXAMPLE.iterdir()} - {"job.yaml", "bulkops.toml"}
     assert files == set(re.findall(r"file: ([\w.]+)", job))
     assert set(WRONG) <= set(re.findall(r"^\| `([^`]+)`", said, re.MULTILINE))
+
+
+# --- the examples with a README of their own ---
+
+
+def said_of(name: str) -> str:
+    return (JOBS / name / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("hand-over", ["plan", "apply", "apply", "undo", "apply"]),
+        ("close-projects", ["plan", "validate", "plan", "apply", "results"]),
+        ("mass-update", ["plan", "apply", "plan", "undo", "apply"]),
+    ],
+)
+def test_what_an_example_shows_is_what_is_printed(desk: Desk, name: str, commands: list[str]) -> None:
+    """Every command of its README, in its order; seconds, database and numbers of reads may differ."""
+    assert play(desk_with(JOBS / name, desk), said_of(name)) == commands
+
+
+def test_an_exported_list_comes_back_as_its_readme_says(desk: Desk) -> None:
+    """What its table says is edited is in the file, and what is shown then is what is printed."""
+    desk_with(JOBS / "export-and-back", desk)
+    before, table, after = said_of("export-and-back").partition("| row | column | from | to |")
+    assert table and play(desk, before) == ["export", "plan"]
+    file = desk.folder / "tasks.csv"
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        rows = {row["title"]: row for row in csv.DictReader(opened)}
+    for title, column, old, new in re.findall(r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", after, re.MULTILINE)[
+        1:
+    ]:
+        assert rows[title][column] == old
+        rows[title][column] = new
+    with file.open("w", encoding="utf-8-sig", newline="") as opened:
+        writer = csv.DictWriter(opened, list(rows["Choose a till"]))
+        writer.writeheader()
+        writer.writerows(rows.values())
+    assert play(desk, after) == ["plan", "apply"]
+
+
+def test_every_example_is_listed_and_its_tenant_is_a_simulator() -> None:
+    """`jobs/README.md` names each folder; each has a tenants file for a simulator on this machine."""
+    folders = {path.name for path in JOBS.iterdir() if path.is_dir()}
+    listed = re.findall(
+        r"^\| \[([\w-]+)\]\(([\w-]+)/\)", (JOBS / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert {name for name, _ in listed} == folders == {link for _, link in listed}
+    for folder in folders:
+        assert "http://127.0.0.1:8765/" in (JOBS / folder / "bulkops.toml").read_text("utf-8")

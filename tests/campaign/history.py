@@ -40,7 +40,7 @@ LEGAL = {
     "held": ("applied", "withdrawn"),  # settled by hand
     "applied": ("held",),  # taken back: an assumption was seen broken
     "unchanged": (),
-    "rejected": (),
+    "rejected": ("held",),  # taken back too: what was refused when it was sent again had landed before
 }
 
 
@@ -140,8 +140,8 @@ class _Checker:
             if line.word not in WORDS:
                 yield _finding(Breach.STORY, f"row {n}: nobody knows the word {line.word!r}")
                 return
-            if (before, line.word) == ("applied", "held") and self._is_assumed:
-                yield _finding(Breach.WRONG, f"row {n}: applied, and taken back: {line.reason}")
+            if before in ("applied", "rejected") and line.word == "held" and self._is_assumed:
+                yield _finding(Breach.WRONG, f"row {n}: {before}, and taken back: {line.reason}")
             if line.word not in LEGAL[before]:
                 twice = line.word in SETTLED and before in SETTLED
                 what = f"row {n}: {line.word!r} after {before or 'nothing'!r}"
@@ -334,6 +334,8 @@ class _Checker:
                     values = [after]
                 elif self._is_open(change):
                     values.append(after)
+                if name in change.cleared and self._story.state(change.n) != "applied":
+                    values.append(None)  # the second of its requests came to nothing, or is still to come
         return values
 
     def _end_of(self, change: Planned) -> int:
@@ -402,7 +404,8 @@ class _Checker:
         ]
         foreign = self._scene.others.edited.get((entity, record_id), set())
         is_same = not self._is_assumed  # what was given up landed after all, and did what was done again
-        if times > len(asked) and not is_same and not any(foreign & set(change.after) for change in asked):
+        due = sum(2 if change.cleared else 1 for change in asked)
+        if times > due and not is_same and not any(foreign & set(change.after) for change in asked):
             rows = [change.n for change in asked]
             yield _finding(Breach.TWICE, f"{entity} {record_id}: {action}d {times} times for rows {rows}")
 

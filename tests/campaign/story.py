@@ -32,6 +32,7 @@ class Planned:
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
     parent: Any = None
+    cleared: Sequence[str] = ()  # fields that a request of its own empties before the rest is sent
     waits_for: Sequence[int] = ()
     barrier: int = 0
 
@@ -148,6 +149,7 @@ def _planned(n: int, text: str) -> Planned:
         before={name: pair[0] for name, pair in fields.items()},
         after={name: pair[1] for name, pair in fields.items()},
         parent=data.get("parent"),
+        cleared=data.get("cleared", ()),
         waits_for=data.get("waits_for", ()),
         barrier=data.get("barrier", 0),
     )

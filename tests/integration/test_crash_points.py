@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from tests.campaign.history import Rows, Scene, check
 from tests.campaign.small import ROWS, SMALL
 from tests.campaign.story import read_story
 from tests.campaign.trial import NoWait, hurried, load, picture
+from tests.campaign.worlds import World
 
 SETTLE_S = 0.03
 CLEAN_STOP = 8  # commits and folds with which a run ends; about so many points of it do nothing else
@@ -50,6 +51,7 @@ class Stage:
     before: Rows
     tables: Mapping[str, Any]  # as they were before
     monkeypatch: pytest.MonkeyPatch
+    rows: int = ROWS
 
     async def play(
         self, *deaths: int, name: str, cut_off_at: int | None = None
@@ -76,9 +78,13 @@ class Stage:
         points = [life.points[-1] for life in lives[:-1]]
         assert told == [], f"died at {deaths} ({points})"
         assert story.counts() == dict(Plan.open(path).status().counts)
-        assert story.counts() == {"applied": ROWS, "unchanged": 0, "rejected": 0, "held": 0, "pending": 0}, (
-            f"died at {deaths} ({points}): {[line for line in story.lines if line.reason]}"
-        )
+        assert story.counts() == {
+            "applied": self.rows,
+            "unchanged": 0,
+            "rejected": 0,
+            "held": 0,
+            "pending": 0,
+        }, f"died at {deaths} ({points}): {[line for line in story.lines if line.reason]}"
         shutil.rmtree(folder)
         return end_state(scene.before, scene.after), lives
 
@@ -100,18 +106,33 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    async with running(Options(release_ms=0, tiers=False, threshold=10**6)) as simulator:
+    counts = {"create": 8, "update": 3, "delete": 3, "unchanged": 0, "rejected": 0}
+    async with set_stage(SMALL, counts, tmp_path, monkeypatch) as stage:
+        yield stage
+
+
+@asynccontextmanager
+async def set_stage(
+    world: World,
+    counts: Mapping[str, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    **switches: str,
+) -> AsyncIterator[Stage]:
+    """With a plan of the world's job, which does so much."""
+    options = Options(release_ms=0, tiers=False, threshold=10**6, switches=switches)
+    async with running(options) as simulator:
         tenant = Tenant.model_validate(
             {"name": "acme", "url": simulator.url, "username": "u", "secret": "s", "integration_code": "c",
              "settle_s": SETTLE_S, "budget": {"release_ms": 0, "per_entity": 2}}
         )  # fmt: skip
-        load(simulator, SMALL)
+        load(simulator, world)
         before = picture(simulator)
         tables = {name: table.state() for name, table in simulator.store.tables().items()}
-        job = load_job(SMALL.write(tmp_path))
+        job = load_job(world.write(tmp_path))
         async with connect(tenant) as target:
             plan = await bulkops.build_plan(job, target, tmp_path / "x.plan")
-        assert dict(plan.counts) == {"create": 8, "update": 3, "delete": 3, "unchanged": 0, "rejected": 0}
+        assert dict(plan.counts) == counts
         yield Stage(
             simulator=simulator,
             tenant=tenant,
@@ -119,6 +140,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             before=before,
             tables=tables,
             monkeypatch=monkeypatch,
+            rows=sum(counts.values()),
         )
 
 

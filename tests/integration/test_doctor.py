@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +16,8 @@ from aiohttp import web
 
 from bulkops.doctor import Finding, Verdict, as_lines, examine, worst
 from bulkops.simulator import Credentials, Options, Running, running
+from bulkops.targets.autotask.session import connect
+from bulkops.tenant import load_tenants
 
 SECRET = "hunter2-and-more"
 
@@ -131,6 +134,48 @@ async def test_a_full_window_is_a_warning_since_a_run_waits(tmp_path: Path) -> N
         found = await diagnosis(config(tmp_path, started.url))
     assert found["usage"].verdict is Verdict.WARNING and "refuses every call" in found["usage"].message
     assert "credentials" not in found
+
+
+@pytest.mark.parametrize("share", [0.6, 1.0])
+async def test_the_doctors_calls_count_like_those_of_a_run(tmp_path: Path, share: float) -> None:
+    """While a run uses all that is granted: what both ask is together never above the grant, and the doctor
+    does not wait for the window to go by."""
+    budget = f"share = {share}\nwindow_s = 2"
+    async with simulator(threshold=20, window_s=2) as started:
+        path = config(tmp_path, started.url, budget=budget, settle_s=0.3)
+        async with connect(load_tenants(path)["acme"]) as target:
+            calls = [asyncio.create_task(target.count("Companies")) for _ in range(60)]
+            while "used up" not in (target.usage().waiting or ""):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+            begun = time.monotonic()
+            found = await diagnosis(path)
+            assert time.monotonic() - begun < 1.5
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+        assert started.tenant.run.window.busiest_own <= 20 * share
+    assert found["usage"].verdict is Verdict.WARNING
+    assert found["access"].verdict is Verdict.WARNING and "not asked" in found["access"].message
+
+
+async def test_a_share_of_nothing_is_a_problem_before_anything_is_asked(tmp_path: Path) -> None:
+    """The budget leaves not one call: a run would be refused, and so is the doctor's question."""
+    async with simulator() as started:
+        found = await diagnosis(config(tmp_path, started.url, budget="share = 0.05\nrequests = 10"))
+        assert found["usage"].verdict is Verdict.PROBLEM and "not one call" in found["usage"].message
+        assert await calls(started) == {}
+
+
+async def test_a_ledger_that_cannot_be_kept_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run would be refused, so the doctor says why, and asks the server nothing that it could not count."""
+    (tmp_path / "state").write_text("no folder")
+    monkeypatch.setenv("BULKOPS_STATE_DIR", str(tmp_path / "state"))
+    async with simulator() as started:
+        found = await diagnosis(config(tmp_path, started.url))
+        assert found["ledger"].verdict is Verdict.PROBLEM
+        assert await calls(started) == {}
 
 
 async def test_hidden_records_are_named(tmp_path: Path) -> None:

@@ -145,6 +145,9 @@ KINDS = (
         },
     ),
     Kind(entity="Tickets", action=UPDATE, fields={**TICKET, "companyID": "Companies", "status": (1, 5, 8)}),
+    # Whose contact and location the row does not name: a move clears them.
+    Kind(entity="Tickets", action=UPDATE, fields={"companyID": "Companies", "status": (1, 5, 8)}),
+    Kind(entity="Tickets", action=UPDATE, fields={"companyID": "Companies", "contactID": "Contacts"}),
     Kind(
         entity="Tickets", action=CREATE, fields={**TICKET, "queueID": (8, 6)}, most=5,
         given={"companyID": "Companies", "title": ("A",), "status": (1, 5, 8), "priority": (1, 2)},
@@ -318,7 +321,10 @@ class World:
         return list(plan.changes())
 
     async def _refusal(self, kind: Kind, row: Row, change: Change) -> str:
-        """What the simulator says of the change, "" where it makes it; then it never happened."""
+        """What the simulator says of the change, "" where it makes it; then it never happened.
+
+        What the plan clears first is cleared first.
+        """
         shape = load_catalog().entities[kind.entity]
         parent = None
         if shape.parent is not None:
@@ -329,13 +335,17 @@ class World:
             if kind.action is CREATE:
                 await self._target.create(kind.entity, row.written, parent=parent)
             elif kind.action is UPDATE:
+                if change.cleared:
+                    cleared = dict.fromkeys(change.cleared)
+                    await self._target.update(kind.entity, row.id or 0, cleared, parent=parent)
                 await self._target.update(kind.entity, row.id or 0, row.written, parent=parent)
             else:
                 await self._target.delete(kind.entity, row.id or 0, parent=parent)
         except RejectedError as error:
             return str(error)
-        for name, table in self._simulator.store.tables().items():
-            table.restore(self._states[name])
+        finally:
+            for name, table in self._simulator.store.tables().items():
+                table.restore(self._states[name])
         return ""
 
 

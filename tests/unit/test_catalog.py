@@ -223,6 +223,21 @@ def test_the_tenants_metadata_wins() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["ContractNotes", "Tasks"])
+def test_a_reference_is_a_number_whatever_metadata_calls_it(name: str) -> None:
+    """A live tenant calls ContractNotes.contractID a text, as which it would find nothing."""
+    item = {"name": "contractID", "dataType": "string", "length": 25, "referenceEntityType": "Contract"}
+    plain = {"name": "title", "dataType": "string", "length": 250}
+    known = CATALOG.entities[name]
+    shape = live_entity(known, CATALOG, info={}, fields=[item, plain], udfs=[])
+    assert (shape.fields["contractID"].type, shape.fields["contractID"].reference) == (
+        FieldType.INTEGER,
+        "Contracts",
+    )
+    assert shape.fields["title"].type is FieldType.STRING
+    assert CATALOG.entities["ContractNotes"].fields["contractID"].type is FieldType.INTEGER
+
+
 def test_the_catalog_adds_what_metadata_lacks() -> None:
     """Date-only fields, parent and older names stay known; a UDF required on the web is not in the API."""
     tasks = described("Tasks")

@@ -96,12 +96,15 @@ def test_an_unknown_entity_is_told_with_what_may_have_been_meant() -> None:
 
 
 def test_an_impossible_action_says_what_is_possible() -> None:
-    """Each action the entity lacks is named, an upsert's two as well."""
+    """Each action the entity lacks is named, an upsert's two as well. What is created and never updated can
+    be upserted: made where it is not there, unchanged where it is.
+    """
     assert faults(action=StepAction.DELETE) == [
         "j.yaml:3: Tasks cannot be deleted, which `delete` needs. It allows `create` and `update`."
     ]
-    assert faults(entity="Notes") == [
-        "j.yaml:3: Notes cannot be updated, which `upsert` needs. It allows `create` and `delete`."
+    assert faults(entity="Notes") == []
+    assert faults(entity="Notes", action=StepAction.UPDATE) == [
+        "j.yaml:3: Notes cannot be updated, which `update` needs. It allows `create` and `delete`."
     ]
     assert faults(entity="BillingCodes") == [
         "j.yaml:3: BillingCodes cannot be created or updated, which `upsert` needs. It can only be read."

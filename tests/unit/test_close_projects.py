@@ -266,3 +266,33 @@ async def test_a_sound_job_passes_offline(tmp_path: Path) -> None:
     examined = await examine_offline(load_job(desk.job(text)))
     assert examined.faults == () and [step.step.name for step in examined.steps] == ["notes", "projects"]
     assert not (await refusal(examined)).faults
+
+
+async def test_what_projects_were_chosen_by_has_to_hold(tmp_path: Path) -> None:
+    """Notes and projects rest on the fields of `where` and on what the plan looks at. A note of ours moves
+    what the API keeps by itself (when something was last done), so the project's own change leaves that out.
+    """
+    where = (
+        "  where:\n    - {field: lastActivityDateTime, op: lt, value: 2026-03-01}\n"
+        "    - {op: or, items: [{field: department, op: notExist}, {field: sgda, op: gt, value: 1}]}\n"
+    )
+    held = {"lastActivityDateTime": "2026-02-01T00:00:00Z", "department": None, "sgda": 2.5}
+    plan = await Desk(tmp_path, Projects=[project(7, **held)]).plan(where)
+    premises = {one.step: one.premise for one in plan.changes()}
+    always = {"status": 1, "projectType": 5, "startDateTime": None, "endDateTime": "2026-01-31T00:00:00Z"}
+    chosen = {"department": None, "sgda": 2.5}
+    note, own = premises["notes"], premises["projects"]
+    assert note is not None and own is not None
+    assert (note.entity, note.id, dict(note.values)) == ("Projects", 7, {**always, **held})
+    assert (own.entity, own.id, dict(own.values)) == ("Projects", 7, {**always, **chosen})
+
+
+async def test_without_a_note_the_project_rests_on_all_of_it(tmp_path: Path) -> None:
+    """Somebody works on it after all: it is held, and nothing was announced."""
+    where = "  where: [{field: lastActivityDateTime, op: lt, value: 2026-03-01}]\n"
+    desk = Desk(tmp_path, Projects=[project(7, lastActivityDateTime="2026-02-01T00:00:00Z")])
+    plan = await desk.plan(where, note="")
+    desk.target.rows["Projects"][7]["lastActivityDateTime"] = "2026-03-02T00:00:00Z"
+    status = await apply_plan(plan, desk.target)
+    assert status.counts["held"] == 1 and desk.target.writes == []
+    assert "lastActivityDateTime was" in (plan.fate(1).reason or "")

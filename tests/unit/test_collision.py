@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,20 @@ def test_a_read_only_key_that_differs_by_case_is_no_change() -> None:
     values: dict[str, Value] = {"taskNumber": "t20260101.0001", "title": "New"}
     change = decide(StepAction.UPDATE, values, [found], match=("taskNumber",))
     assert (change.action, set(change.fields)) == (Action.UPDATE, {"title"})
+
+
+def test_what_is_never_updated_is_made_once_and_then_unchanged() -> None:
+    """Who is a secondary resource of which task: an upsert creates what is not there; what is there stays
+    as it is, and a row that says otherwise is rejected with both values."""
+    how: dict[str, Any] = {"entity": "TaskSecondaryResources", "match": ("taskID", "resourceID")}
+    row: dict[str, Value] = {"taskID": 7, "resourceID": 4, "roleID": 5}
+    assert decide(StepAction.UPSERT, row, **how).action is Action.CREATE
+    there: dict[str, Scalar] = {"id": 9, "taskID": 7, "resourceID": 4, "roleID": 5}
+    again = decide(StepAction.UPSERT, row, [there], **how)
+    assert (again.action, again.id, again.fields) == (Action.UNCHANGED, 9, {})
+    other = decide(StepAction.UPSERT, row, [{**there, "roleID": 6}], **how)
+    assert other.action is Action.REJECTED
+    assert other.reason == "roleID cannot be changed: it is 6, the row says 5"
 
 
 def test_a_child_whose_parent_is_not_known_is_rejected() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,5 +72,32 @@ def test_more_records_than_rows_that_may_have_made_them_hold_these_rows() -> Non
     assert "5, 6 are like it" in told[1].reason
 
 
+def numbered(n: int, **values: object) -> Change:
+    fields = {name: FieldDiff(before=None, after=value) for name, value in values.items()}  # type: ignore[arg-type]
+    return replace(same_row(n), fields=fields)
+
+
+@pytest.mark.parametrize(("rows", "names"), [(300, ["few", "many"]), (398, ["few"])])
+def test_a_query_asks_for_whole_numbers_as_far_as_it_can_hold_them(rows: int, names: list[str]) -> None:
+    """Fields with few values come first; what the query cannot hold any more is compared here."""
+    shape = replace(ITEMS, fields={**ITEMS.fields, **{name: Field(name=name, type=FieldType.INTEGER,
+                    reference="Roles") for name in ("few", "many")}})  # fmt: skip
+    doubts = [Doubt(change=numbered(n, many=n, few=n % 3), floor=7) for n in range(1, rows + 1)]
+    where = fingerprint.query(Known(shape=shape), doubts)
+    floor, *lists = where["items"]
+    assert floor == {"op": "gt", "field": "id", "value": 7}
+    assert [clause["field"] for clause in lists] == names
+    assert 1 + sum(len(clause["value"]) for clause in lists) <= fingerprint.VALUES
+
+
+def test_a_query_asks_for_no_user_defined_field_and_for_no_text_where_a_number_belongs() -> None:
+    """The API asks for the first in another way, and finds nothing by the second, without an error."""
+    fields = {name: Field(name=name, type=FieldType.INTEGER) for name in ("udf:Number", "number", "text")}
+    known = Known(shape=replace(ITEMS, fields={**ITEMS.fields, **fields}), steady=frozenset(fields))
+    change = numbered(1, **{"udf:Number": 5, "number": 6, "text": "seven"})
+    where = fingerprint.query(known, [Doubt(change=change, floor=7)])
+    assert [clause["field"] for clause in where["items"]] == ["id", "number"]
+
+
 def _told(doubts: list[Doubt], records: list[dict[str, Any]]) -> dict[int, Any]:
-    return fingerprint.verdicts(Known(shape=ITEMS), doubts, records, ours=(), flying=())
+    return fingerprint.verdicts(Known(shape=ITEMS), doubts, records, ours=(), flying=(), read=())

@@ -110,3 +110,35 @@ async def test_without_held_rows_nothing_is_said(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("Id\nA1\n", "utf-8")
     (tmp_path / "job.yaml").write_text(JOB, "utf-8")
     assert told(await build_plan(load_job(tmp_path / "job.yaml"), MemoryTarget(), tmp_path / "x.plan")) == []
+
+
+async def test_a_record_that_somebody_changed_first_needs_no_look_but_a_word(tmp_path: Path) -> None:
+    """Nothing was sent, so there is nothing to find out: plan again, or write over it, with the commands."""
+    (tmp_path / "c.csv").write_text("Id,Name\nA1,New\n", "utf-8")
+    job = """version: 1
+name: a
+tenant: acme
+steps:
+  - name: companies
+    entity: Companies
+    action: update
+    source: {file: c.csv}
+    match: [id]
+    fields: {id: {value: "7"}, companyName: Name}
+    ignore: [Id]
+"""
+    (tmp_path / "job.yaml").write_text(job, "utf-8")
+    target = MemoryTarget({"Companies": [{"id": 7, "companyName": "Old", "phone": "1"}]})
+    plan = await build_plan(load_job(tmp_path / "job.yaml"), target, tmp_path / "x.plan")
+    book = Journal.open(plan.path)
+    book.note(Entry(n=1, kind=Kind.HELD, reason="companyName was 'Old' and is 'Own' now"))
+    await book.close(calls_read=1, calls_write=0, elapsed_s=1.0, waiting=None)
+    _, _, what, how = told(plan)
+    assert what == "    update Companies 7, never sent"
+    over = f"--not-created, then bulkops apply {plan.path} --on-drift overwrite"
+    assert how == (
+        "Never sent: to start from what is there now, plan the job again; to write over it all the same: "
+        f"bulkops resolve {plan.path} --row N {over}"
+    )
+    write_results(plan, tmp_path / "out")
+    assert f"{plan.path} --row 1 {over}" in (tmp_path / "out" / "held.csv").read_text("utf-8-sig")

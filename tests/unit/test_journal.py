@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 from itertools import cycle
@@ -456,6 +457,25 @@ async def test_a_failure_is_told_to_all_and_for_good(broken: Journal) -> None:
         broken.note(applied(1))
     with pytest.raises(JournalError, match="nothing more is sent"):
         await close(broken)
+
+
+async def test_closing_that_fails_while_it_is_cancelled_leaves_nothing_to_complain_of(
+    broken: Journal,
+) -> None:
+    """The cancellation is passed on, and the event loop does not find a failure that nobody asked for."""
+    complaints: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    broken.note(applied(1))
+    closing = asyncio.ensure_future(close(broken))
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    del closing
+    await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []
 
 
 async def test_a_bug_is_told_to_whoever_waits(path: Path, state: Path) -> None:

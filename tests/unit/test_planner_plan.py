@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -193,16 +194,22 @@ async def test_reads_are_bulk_and_ask_for_what_is_needed_only(planned: Planned) 
 
 
 async def test_a_create_without_match_is_planned_with_a_warning(planned: Planned) -> None:
-    """Only the project is asked for, and the plan says what cannot be told apart after a lost answer."""
+    """Only the project is asked for, and the plan says what becomes of lost answers and of a second plan."""
     planned.file("t.csv", tasks_csv("T-1,One,New,7", "T-1,One,New,7"))
     plan = await planned.plan(ReadOnly({"Tasks": TASKS}), tasks_step("create", match=""))
     assert fates(plan) == [("create", None), ("create", None)]
     assert plan.header.calls_read == 1
-    assert any("without `match`" in warning for warning in plan.header.warnings)
+    assert (
+        "tasks: without `match`, rows whose answer is lost are recognised by all that was sent, and those "
+        "that stay ambiguous are held; planning again creates everything again"
+    ) in plan.header.warnings
 
 
 async def test_rows_that_the_user_may_not_see_are_warned_of(planned: Planned) -> None:
-    """Where the API user sees some records only, an upsert could create a second one: the plan says so."""
+    """Where the API user sees some records only, an upsert could create a second one: the plan says so.
+
+    An update creates nothing, and is told that rows for what it does not see are rejected.
+    """
 
     class Restricted(ReadOnly):
         async def describe(self, entity: str) -> Entity:
@@ -214,7 +221,48 @@ async def test_rows_that_the_user_may_not_see_are_warned_of(planned: Planned) ->
 
     planned.file("t.csv", tasks_csv("T-9,Nine,New,7"))
     plan = await planned.plan(Restricted(), tasks_step("upsert"))
-    assert any("sees only some Tasks records" in warning for warning in plan.header.warnings)
+    assert [warning for warning in plan.header.warnings if "sees only some Tasks records" in warning] == [
+        "tasks: this API user sees only some Tasks records; one that it does not see counts as missing, and "
+        "could be created a second time",
+        "tasks: this API user sees only some Tasks records; a create whose answer is lost is held where its "
+        "record is not seen",
+    ]
+    assert plan.header.entities["Tasks"]["is_restricted"], "applying has to know it"
+    plan = await planned.plan(Restricted(), tasks_step("update"), name="y.plan")
+    assert [warning for warning in plan.header.warnings if "sees only some Tasks records" in warning] == [
+        "tasks: this API user sees only some Tasks records; one that it does not see counts as missing, and "
+        "its row is rejected"
+    ]
+
+
+async def test_a_lookup_among_records_that_the_user_may_not_see_is_warned_of(planned: Planned) -> None:
+    """What it does not find rejects its row: nothing is created twice because of it."""
+
+    class Restricted(ReadOnly):
+        async def describe(self, entity: str) -> Entity:
+            return replace(await super().describe(entity), is_restricted=entity == "Resources")
+
+    planned.file("t.csv", tasks_csv("T-9,Nine,New,7"))
+    step = tasks_step("create", more="      assignedResourceID: {column: Title, lookup: email}\n")
+    plan = await planned.plan(Restricted(), step)
+    assert [warning for warning in plan.header.warnings if "sees only some" in warning] == [
+        "tasks: this API user sees only some Resources records; rows that name one that it does not see are "
+        "rejected"
+    ]
+
+
+async def test_rows_without_a_key_that_cannot_be_read_are_warned_of(planned: Planned) -> None:
+    """Nothing would ever tell what became of a lost create of such an entity."""
+
+    class Unread(ReadOnly):
+        async def describe(self, entity: str) -> Entity:
+            return replace(await super().describe(entity), is_queryable=entity != "Tasks")
+
+    planned.file("t.csv", tasks_csv("T-9,Nine,New,7"))
+    plan = await planned.plan(Unread(), tasks_step("create", match=""))
+    assert any(
+        "since Tasks cannot be read, rows whose answer is lost are held" in w for w in plan.header.warnings
+    )
 
 
 STEPS = (

@@ -503,7 +503,11 @@ async def test_bad_input_is_one_sentence(reassigned: Reassigned, rows: Rows, rec
 
 
 async def test_nobody_is_blamed_for_what_they_would_not_get(reassigned: Reassigned) -> None:
-    """Without a role at the service desk one can be given tasks, as long as there are no tickets to give."""
+    """Without a role at the service desk one can be given tasks, as long as there are no tickets to give; and
+    where nobody knows whose work it is, that is all that is said.
+    """
+    unknown = job("ann16@acme.test", entities="[Tasks, Tickets]").replace("jane12@acme.test", "joan")
+    assert len(await reassigned.refused({"Tickets": [ticket(4)]}, unknown)) == 1
     rows = {"Tasks": [task(3)], "Tickets": [ticket(4, status=5)]}
     plan = await reassigned.plan(rows, job("ann16@acme.test", entities="[Tasks, Tickets]"))
     assert given(plan) == {3: ANN}

@@ -147,6 +147,13 @@ def test_a_register_that_cannot_be_read_or_written_is_named(path: Path, state: P
         Journal.open(path, state_dir=state)
 
 
+def test_a_state_folder_that_cannot_be_made_is_named(path: Path, state: Path) -> None:
+    """Something else stands in its place: refused, and the way out is named."""
+    state.write_text("no folder")
+    with pytest.raises(PlanError, match="Set BULKOPS_STATE_DIR"):
+        Journal.open(path, state_dir=state)
+
+
 def test_a_register_that_cannot_be_replaced_is_named(path: Path, state: Path) -> None:
     """What was to be written is not left behind."""
     with Register(state, clock=lambda: 0.0).page("a") as page:

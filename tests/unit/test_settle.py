@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,111 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkops import breaker
-from bulkops.applier import apply_plan
-from bulkops.change import Action, Change, FieldDiff
-from bulkops.errors import InDoubtError, RejectedError
+from bulkops.change import UNKNOWN, Action, Change, FieldDiff
+from bulkops.errors import RejectedError
 from bulkops.journal import Entry, Journal, Kind
-from bulkops.plan import Header, Plan, PlanWriter, Status, StepInfo
-from bulkops.record import Row
-from bulkops.schema import Entity, Field, FieldType
+from bulkops.schema import Entity
 from bulkops.settle import doubts, look
 from bulkops.targets.base import CallCount
 from bulkops.targets.memory import Commit, Failure, MemoryTarget, committing
-
-LOST = InDoubtError("the connection was closed before an answer came")
-LANDED = committing(LOST)
-OTHERS = 77  # a resource that is not us
-NOTE: dict[str, Any] = {"description": "d", "noteType": 1, "publish": 1}
-
-
-class NoWaits(random.Random):
-    """Every wait is as short as it may be."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return min(a, 0.001)
-
-
-def note(n: int, text: str = "same", *, parent: int = 5, **more: Any) -> Change:
-    """A note of a ticket: an entity with a creator, and nothing that is unique in it."""
-    values: dict[str, Any] = {
-        "title": text,
-        "description": "d",
-        "noteType": 1,
-        "publish": 1,
-        "ticketID": parent,
-    }
-    return _create(n, "TicketNotes", values, parent=parent, **more)
-
-
-def item(
-    n: int,
-    name: str = "x",
-    *,
-    rate: float | None = None,
-    kind: int | None = 2,
-    department: int | None = None,
-    **more: Any,
-) -> Change:
-    """A record of an entity without a creator."""
-    values = {"name": name, "billingCodeType": kind, "rate": rate, "departmentID": department}
-    return _create(n, "BillingCodes", {k: v for k, v in values.items() if v is not None}, **more)
-
-
-def _create(n: int, entity: str, values: dict[str, Any], **more: Any) -> Change:
-    fields = {name: FieldDiff(before=None, after=value) for name, value in values.items()}
-    return Change(
-        n=n, step="only", entity=entity, action=Action.CREATE, line=n + 1, file="x.csv", fields=fields, **more
-    )
-
-
-BILLING = Entity(
-    name="BillingCodes",
-    singular="BillingCode",
-    can={"create": "root", "update": "root"},
-    is_queryable=True,
-    fields={
-        "id": Field(name="id", type=FieldType.LONG, is_read_only=True),
-        "name": Field(name="name", type=FieldType.STRING, length=200),
-        "billingCodeType": Field(name="billingCodeType", type=FieldType.INTEGER),
-        "rate": Field(name="rate", type=FieldType.DECIMAL),
-        "departmentID": Field(name="departmentID", type=FieldType.INTEGER, reference="Departments"),
-    },
+from tests.unit.settling import (
+    BILLING,
+    ENTITIES,
+    LANDED,
+    LOST,
+    NOTE,
+    OTHERS,
+    WORDS,
+    apply,
+    entity_rows,
+    item,
+    note,
+    plan_of,
+    reasons,
 )
-ENTITIES = {"BillingCodes": BILLING}
-
-
-def plan_of(folder: Path, changes: Iterable[Change]) -> Plan:
-    """A sealed plan of these changes, all of one entity."""
-    changes = list(changes)
-    step = StepInfo(
-        name="only", entity=changes[0].entity, action="create", match=(), file="x.csv", columns=("A",),
-        read=len(changes), dropped=0, rows=len(changes),
-    )  # fmt: skip
-    counts = {action.value: sum(change.action is action for change in changes) for action in Action}
-    header = Header(
-        job="j", tenant="acme", database="1", url="u", reason="", created="2026-01-01T00:00:00+00:00",
-        version="0", steps=(step,), counts=counts,
-        calls_read=0, calls_write=len(changes),
-        estimate_s={},
-    )  # fmt: skip
-    with PlanWriter(folder / "x.plan") as writer:
-        for change in changes:
-            writer.add(Row(cells=("a",), line=change.line), change)
-        writer.seal(header)
-    return Plan.open(folder / "x.plan")
-
-
-async def apply(plan: Plan, target: MemoryTarget) -> Status:
-    async with asyncio.timeout(20):
-        return await apply_plan(plan, target, rng=NoWaits())
-
-
-def entity_rows(target: MemoryTarget, entity: str = "TicketNotes") -> list[str]:
-    return sorted(str(row.get("title") or row.get("name")) for row in target.rows[entity].values())
-
-
-def reasons(plan: Plan) -> str:
-    return " | ".join(fate.reason or "" for fate in plan.fates() if fate.state == "held")
 
 
 @settings(max_examples=60, deadline=None)
@@ -365,6 +279,30 @@ async def test_an_update_in_doubt_that_others_changed_is_held(tmp_path: Path) ->
     assert len(target.writes) == 1
 
 
+async def test_an_update_in_doubt_whose_record_is_gone_is_rejected_by_the_server(tmp_path: Path) -> None:
+    """Somebody deleted it meanwhile: nothing of it is there, and the server says so when asked again."""
+    target = MemoryTarget()
+
+    def gone(commit: Commit) -> int:
+        del target.rows["TicketNotes"][3]
+        raise LOST
+
+    target.load("TicketNotes", {"id": 3, "title": "old", "ticketID": 5})
+    target.script("update", [gone])
+    plan = plan_of(tmp_path, [_update(1, {"title": ("old", "new")})])
+    assert (await apply(plan, target)).counts["rejected"] == 1
+    assert [fate.reason for fate in plan.fates()] == ["No matching records found."]
+
+
+async def test_an_update_in_doubt_of_what_was_hidden_before_is_sent_again(tmp_path: Path) -> None:
+    """What the field held when it was planned nobody could read, so nothing in it is somebody else's."""
+    target = MemoryTarget(failures={"update": [LOST]})
+    target.load("TicketNotes", {"id": 3, "title": "whatever", "ticketID": 5})
+    plan = plan_of(tmp_path, [_update(1, {"title": (UNKNOWN, "new")})])
+    assert (await apply(plan, target)).counts["applied"] == 1
+    assert target.rows["TicketNotes"][3]["title"] == "new"
+
+
 def keyed(n: int, text: str) -> Change:
     """A note that is known by its title."""
     return replace(note(n, text), key={"title": text})
@@ -439,9 +377,6 @@ async def test_without_a_floor_what_is_found_may_be_older(tmp_path: Path) -> Non
     await journal.close(calls_read=0, calls_write=0, elapsed_s=0.0, waiting=None)
     assert (await apply(plan, target)).counts["held"] == 1
     assert "may have been there before" in reasons(plan)
-
-
-WORDS = "the very same words of both"
 
 
 @pytest.mark.parametrize(("field", "state"), [("departmentID", "applied"), ("rate", "held")])

@@ -141,3 +141,26 @@ async def test_where_a_new_export_does_not_fit_what_does_not_count_is_named(fold
     with pytest.raises(JobError) as caught:
         await prepare(load_job(job, sources={"groups": fed_back}), MemoryTarget())
     assert "does not count" not in str(caught.value)
+
+
+def test_what_is_said_of_a_workbook_works_for_one_given_on_the_command_line(folder: Folder) -> None:
+    """The job's `sheet` and `header_row` are about its own file: of a stand-in what is said is what helps."""
+
+    def refused(**sheets: list[list[str | None]]) -> str:
+        path = folder.path / "new.xlsx"
+        with pd.ExcelWriter(path) as book:
+            for name, rows in sheets.items():
+                pd.DataFrame(rows).to_excel(book, sheet_name=name, index=False, header=False)
+        spec = FileSource(file=path, display="new.xlsx", is_override=True, usual_sheet="Groups")
+        with pytest.raises(SourceError) as caught:
+            open_source(spec)
+        assert "set `" not in str(caught.value) and "with `" not in str(caught.value)
+        return str(caught.value)
+
+    header: list[str | None] = ["Name", "Note", "Owner"]
+    two = refused(A=[["Name"], ["a"]], B=[["Name"], ["b"]])
+    assert "Of `A` and `B`, save the one to read as a file of its own, or call it `Groups`" in two
+    banner = refused(A=[["A report", None, None], header, ["a", "b", "c"]])
+    assert "Row 2 (Name, Note, Owner) looks like the header: delete the rows above it if it is" in banner
+    late = refused(A=[[None], ["Name"], ["a"]])
+    assert "The next row with text is 2: delete the rows above it if that is it" in late

@@ -88,10 +88,19 @@ def _parent(facts: Mapping[str, Any]) -> Parent:
     )
 
 
+def stored_type(said: FieldType, reference: str) -> FieldType:
+    """A reference is an id, and the API keeps and finds it as a number.
+
+    Metadata may call it a text all the same (ContractNotes.contractID: string(25) in the field dump of a live
+    tenant, integer in the Swagger document), and a text finds no number (REST-FACTS 3.2).
+    """
+    return FieldType.INTEGER if reference and said is FieldType.STRING else said
+
+
 def _field(name: str, facts: Mapping[str, Any]) -> Field:
     return Field(
         name=name,
-        type=FieldType(facts["type"]),
+        type=stored_type(FieldType(facts["type"]), facts.get("ref", "")),
         length=facts.get("length", 0),
         is_required=facts.get("required", False),
         is_read_only=facts.get("readOnly", False),

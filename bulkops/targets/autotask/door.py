@@ -235,8 +235,11 @@ class Door:
                 logger.info("the tenant's usage could not be read", extra={"reason": str(error)})
                 await anyio.sleep(AFTER_FAILURE_S)
 
-    async def learn(self, *, poll: bool = True) -> None:
-        """Tells the limiter what the server has counted. One attempt, with a token for polls or for calls."""
+    async def learn(self, *, poll: bool = True) -> Answer:
+        """Tells the limiter what the server has counted. One attempt, with a token for polls or for calls.
+
+        TenantError where what it says leaves no call for us.
+        """
         request = Request(kind=Kind.READ, entity=THRESHOLD, method="GET", path=THRESHOLD_PATH)
         answer = await self.call(request, poll=poll)
         self._said = said = Threshold.of(answer.data)
@@ -247,3 +250,4 @@ class Door:
                 window_s=window_s(self._budget, said),
                 polled=poll,
             )
+        return answer

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bulkops.schema import Entity, Field, FieldType, PicklistValue
-from bulkops.targets.autotask.catalog import Catalog
+from bulkops.targets.autotask.catalog import Catalog, stored_type
 from bulkops.targets.autotask.route import UDF
 
 _NONE = ("none", "0")  # userAccessFor…: the word, or the documented number
@@ -89,8 +89,9 @@ def _udf(item: Mapping[str, Any], known: Entity, catalog: Catalog) -> Field:
 def _said(item: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
     reference = str(item.get("referenceEntityType") or "") if item.get("isReference", True) else ""
     entity = catalog.find(reference) if reference else None
+    said = _type(str(item.get("dataType") or item.get("type") or "string"))
     return {
-        "type": _type(str(item.get("dataType") or item.get("type") or "string")),
+        "type": stored_type(said, entity.name if entity else ""),
         "length": int(item.get("length") or 0),
         "is_required": bool(item.get("isRequired")),
         "is_read_only": bool(item.get("isReadOnly")),

@@ -53,7 +53,7 @@ async def connect(
     rng = rng or random.Random()
     zone = await ask_zone(tenant, rng=rng)
     async with (
-        _sharing(tenant, zone) as (limiter, pool),
+        sharing(tenant, zone) as (limiter, pool),
         Connection(tenant, zone, rng=rng, total_s=total_s) as connection,
     ):
         door = Door(connection, limiter, pool, CallCount(read=1), budget=tenant.budget, said=Threshold())
@@ -64,8 +64,11 @@ async def connect(
 
 
 @asynccontextmanager
-async def _sharing(tenant: Tenant, zone: Zone) -> AsyncIterator[tuple[Limiter, Pool]]:
-    """The tenant's tokens and slots, shared with all processes of this machine unless it says otherwise."""
+async def sharing(tenant: Tenant, zone: Zone) -> AsyncIterator[tuple[Limiter, Pool]]:
+    """The tenant's tokens and slots, shared with all processes of this machine unless it says otherwise.
+
+    TenantError where the budget leaves no call, or the ledger cannot be used.
+    """
     terms = _terms(tenant)
     if tenant.budget.alone:
         yield Limiter(_bucket(terms)), _pool(tenant, None)

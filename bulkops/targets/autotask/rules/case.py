@@ -24,7 +24,8 @@ class Case:
     """`before` is the record as earlier rows of the plan leave it, None for one that is created.
 
     `looked_up` are fields whose record was found by a key: it is there, in use or allowed not to be, and of
-    the right company or project where the planner knows which that is.
+    the right company or project where the planner knows which that is. `said` are the fields of which the row
+    says something, be it what they hold already.
     """
 
     entity: Entity
@@ -32,6 +33,7 @@ class Case:
     before: RecordData | None
     related: Related
     looked_up: Collection[str] = ()
+    said: Collection[str] = ()
 
     @property
     def is_create(self) -> bool:
@@ -117,13 +119,15 @@ def named(entity: str, *records: RecordData) -> str:
 class Rule:
     """`check` is asked about changes that write one of the fields `on`; without `on`, about all.
 
-    `own` are fields of the record itself that it looks at, besides those it is called for.
+    `own` are fields of the record itself that it looks at, besides those it is called for. `is_clearing`: it
+    may find that fields have to be emptied first.
     """
 
     check: Callable[[Case], Iterator[Finding]]
     on: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
     actions: frozenset[Action] = WRITES
+    is_clearing: bool = False
 
     def is_asked(self, change: Change) -> bool:
         if change.action not in self.actions:
@@ -137,6 +141,10 @@ def rule(
     on: str = "",
     own: str = "",
     actions: frozenset[Action] = WRITES,
+    is_clearing: bool = False,
 ) -> Rule:
     """The fields as words in one text."""
-    return Rule(check=check, on=frozenset(on.split()), own=frozenset(own.split()), actions=actions)
+    return Rule(
+        check=check, on=frozenset(on.split()), own=frozenset(own.split()), actions=actions,
+        is_clearing=is_clearing,
+    )  # fmt: skip

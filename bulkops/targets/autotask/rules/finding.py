@@ -22,7 +22,8 @@ class Finding:
     """`text` of a rejection is about its row; otherwise it is what many rows share, and told once.
 
     That of a doubt says why the API may refuse. `detail` is what it means for this row, `amounts` are what
-    adds up over rows: `{"open task": 4}`.
+    adds up over rows: `{"open task": 4}`. `clears` are fields that have to be empty before the rest
+    of the row can be written.
     """
 
     kind: Kind
@@ -30,6 +31,7 @@ class Finding:
     about: str = ""  # the field of the row
     detail: str = ""
     amounts: Mapping[str, float] = field(default_factory=dict)
+    clears: tuple[str, ...] = ()
 
 
 def reject(text: str, *, about: str = "") -> Finding:
@@ -40,5 +42,7 @@ def doubt(text: str, *, about: str = "", detail: str = "") -> Finding:
     return Finding(kind=Kind.DOUBT, text=text, about=about, detail=detail)
 
 
-def effect(text: str, *, detail: str = "", amounts: Mapping[str, float] | None = None) -> Finding:
-    return Finding(kind=Kind.EFFECT, text=text, detail=detail, amounts=amounts or {})
+def effect(
+    text: str, *, detail: str = "", amounts: Mapping[str, float] | None = None, clears: tuple[str, ...] = ()
+) -> Finding:
+    return Finding(kind=Kind.EFFECT, text=text, detail=detail, amounts=amounts or {}, clears=clears)

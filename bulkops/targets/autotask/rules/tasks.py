@@ -42,9 +42,8 @@ def completes_tasks(case: Case) -> Iterator[Finding]:
     amounts = {"open task": len(still), "remaining hour": hours}
     detail = "no task is open"
     if still:
-        detail = (
-            f"completes {len(still):,} open {'task' if len(still) == 1 else 'tasks'}, {hours:g} hours remain"
-        )
+        what = "task" if len(still) == 1 else "tasks"
+        detail = f"completes {len(still):,} open {what}, {hours:,.10g} hours remain"
     yield effect(
         "completing a project, the API completes its open tasks and sets their remaining hours to 0",
         detail=detail, amounts=amounts,

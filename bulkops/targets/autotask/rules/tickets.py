@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from bulkops.record import Created
 from bulkops.targets.autotask.rules import people, places
 from bulkops.targets.autotask.rules.case import Case, known_id, named, rule
 from bulkops.targets.autotask.rules.finding import Finding, Kind, doubt, effect, reject
@@ -20,40 +21,81 @@ def role(case: Case) -> Iterator[Finding]:
     yield from people.inactive(case, "assignedResourceRoleID", "Roles")
 
 
-_OF_COMPANY = (("contactID", "Contacts"), ("companyLocationID", "CompanyLocations"))
+_OF_COMPANY = (("contactID", "Contacts", "contact"), ("companyLocationID", "CompanyLocations", "location"))
 
 
-def left_behind(case: Case) -> Iterator[Finding]:
+def moves(case: Case) -> Iterator[Finding]:
     """A ticket goes to another company only once contact and location of the old one are cleared (live).
 
-    Whether the same request may clear or change them is not said.
+    Whether the same request may do that is not said, so one before it does (REST-FACTS 8.1.12, N8N #15).
     """
-    company = case.ref("companyID")
-    if not case.is_update or company is None:
+    company = case.value("companyID")
+    if not case.is_update or not isinstance(company, int | Created):
         return
-    for field, entity in _OF_COMPANY:
-        if not case.writes(field):
-            yield from _stays(case, field, entity, company)
-        elif case.was(field) is not None:
-            yield doubt(
-                f"companyID changes together with {field}, which may have to be cleared before", about=field
-            )
+    lost: dict[str, str] = {}
+    replaced: list[str] = []
+    for field, entity, what in _OF_COMPANY:
+        held = case.was(field)
+        if not isinstance(held, int):
+            continue
+        if case.writes(field):
+            if case.is_empty(field):
+                lost[field] = what
+            else:
+                replaced.append(field)
+        elif text := _foreign(case, field, entity, held, company):
+            if found := _stays(case, field, entity, held, company, text=text):
+                yield found
+            else:
+                lost[field] = what
+    if lost:
+        yield effect(
+            "what is of the company that they leave is cleared first, in a request of its own",
+            amounts=dict.fromkeys(lost.values(), 1), clears=tuple(lost),
+        )  # fmt: skip
+    if replaced:
+        yield effect(
+            "contact or location of the company that they leave are cleared first, in a request of its own, "
+            "then those of the row are set",
+            clears=tuple(replaced),
+        )
 
 
-def _stays(case: Case, field: str, entity: str, company: int) -> Iterator[Finding]:
-    number = case.ref(field)
-    record = case.related.one(entity, number) if number is not None else None
+def _foreign(case: Case, field: str, entity: str, held: int, company: int | Created) -> str:
+    """What the field holds, where that is known to be of another company than the new one; else nothing."""
+    if isinstance(company, Created):  # nobody is in it yet
+        return f"{field} is {held}"
+    record = case.related.one(entity, held)
     other = known_id(record, "companyID") if record is not None else None
     if record is None or other is None or other == company:
-        return
-    text = f"{field} is {named(entity, record)} of companyID {other}"
-    if entity == "Contacts" and places.is_parent(case.related, company, other) is not False:
-        yield doubt("contactID is of the parent company of the new companyID", about="companyID", detail=text)
-        return
-    yield reject(
-        f"companyID cannot become {company} while {text}: clear {field} in a step before this one",
-        about="companyID",
-    )
+        return ""
+    return f"{field} is {named(entity, record)} of companyID {other}"
+
+
+def _stays(
+    case: Case, field: str, entity: str, held: int, company: int | Created, *, text: str
+) -> Finding | None:
+    """What speaks against clearing it: the row wants it, or the API may well let it stay."""
+    if field in case.said:
+        new = company if isinstance(company, int) else f"what row {company.change} creates"
+        return reject(
+            f"companyID cannot become {new} while {text}, as the row says: leave {field} empty, or give one "
+            "of the new company",
+            about=field,
+        )
+    if entity == "Contacts" and isinstance(company, int) and _is_of_parent(case, held, company):
+        told = "contactID is of the parent company of the new companyID"
+        return doubt(told, about="companyID", detail=text)
+    return None
+
+
+def _is_of_parent(case: Case, contact: int, company: int) -> bool:
+    """Of the new company's parent, and not of the company that is left: of that one it would be refused."""
+    record = case.related.one("Contacts", contact)
+    other = known_id(record, "companyID") if record is not None else None
+    if other is None or other == case.was("companyID"):
+        return False
+    return places.is_parent(case.related, company, other) is not False
 
 
 def contact(case: Case) -> Iterator[Finding]:
@@ -78,6 +120,19 @@ def location(case: Case) -> Iterator[Finding]:
 def has_queue(case: Case) -> Iterator[Finding]:
     if case.is_create and case.is_empty("queueID") and case.is_empty("assignedResourceID"):
         yield doubt("neither queueID nor assignedResourceID is given, and many tenants ask for one")
+
+
+def sub_issue(case: Case) -> Iterator[Finding]:
+    """A sub-issue type is one of its issue type's; whether the API looks at one that stays is not said."""
+    field = case.entity.find("subIssueType")
+    held, issue = case.was("subIssueType"), case.value("issueType")
+    if not case.is_update or case.writes("subIssueType") or held is None:
+        return
+    items = field.picklist or () if field is not None else ()
+    above = {item.parent for item in items if item.value == str(held)}
+    if above and above.isdisjoint({"", "" if issue is None else str(issue)}):
+        text = f"subIssueType stays {held}, issueType becomes {'empty' if issue is None else issue}"
+        yield doubt("subIssueType is none of the new issueType", about="issueType", detail=text)
 
 
 def checklist(case: Case) -> Iterator[Finding]:
@@ -107,10 +162,11 @@ TICKETS = (
         partial(people.not_secondary, entity="TicketSecondaryResources", parent="ticketID"),
         on="assignedResourceID",
     ),
-    rule(left_behind, on="companyID", own="contactID companyLocationID"),
+    rule(moves, on="companyID", own="contactID companyLocationID", is_clearing=True),
     rule(contact, on="contactID", own="companyID"),
     rule(location, on="companyLocationID", own="companyID"),
     rule(has_queue),
+    rule(sub_issue, on="issueType", own="subIssueType"),
     rule(checklist, on="status"),
 )  # fmt: skip
 

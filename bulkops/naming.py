@@ -1,0 +1,38 @@
+"""By what people know the record that a row is about, where the row itself tells it. Pure.
+
+Rows that a query or a recipe made, and those of an export, are known by their id, which tells nobody
+anything: beside it they hold the record's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bulkops.change import Change
+from bulkops.plan import StepInfo
+from bulkops.record import Row
+from bulkops.references import NAMES
+
+_PEOPLE = ("firstName", "lastName")
+
+
+class RowNames:
+    """The names in the rows of these steps."""
+
+    def __init__(self, steps: Iterable[StepInfo]) -> None:
+        self._places = {step.name: _places(step.columns) for step in steps}
+
+    def of(self, change: Change, row: Row) -> str:
+        """Nothing where the row is known by something better than an id, or has no name."""
+        is_known = bool(change.key.keys() - {"id"}) and change.file != change.entity
+        is_record = change.id is not None or "id" in change.key or change.file == change.entity
+        if is_known or not is_record:
+            return ""
+        cells = (row.cells[place] for place in self._places.get(change.step, ()) if place < len(row.cells))
+        return " ".join(filter(None, map(str.strip, cells)))
+
+
+def _places(columns: tuple[str, ...]) -> tuple[int, ...]:
+    known = [name for name in NAMES if name in columns]
+    names = [name for name in known if name in _PEOPLE] or known[:1]
+    return tuple(columns.index(name) for name in names)
