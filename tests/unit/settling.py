@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,16 +84,19 @@ ENTITIES = {"BillingCodes": BILLING}
 
 
 def plan_of(folder: Path, changes: Iterable[Change]) -> Plan:
-    """A sealed plan of these changes, all of one entity."""
+    """A sealed plan of these changes, a step for each entity."""
     changes = list(changes)
-    step = StepInfo(
-        name="only", entity=changes[0].entity, action="create", match=(), file="x.csv", columns=("A",),
-        read=len(changes), dropped=0, rows=len(changes),
-    )  # fmt: skip
+    steps = [
+        StepInfo(
+            name="only", entity=entity, action="create", match=(), file="x.csv", columns=("A",),
+            read=rows, dropped=0, rows=rows,
+        )
+        for entity, rows in Counter(change.entity for change in changes).items()
+    ]  # fmt: skip
     counts = {action.value: sum(change.action is action for change in changes) for action in Action}
     header = Header(
         job="j", tenant="acme", database="1", url="u", reason="", created="2026-01-01T00:00:00+00:00",
-        version="0", steps=(step,), counts=counts,
+        version="0", steps=tuple(steps), counts=counts,
         calls_read=0, calls_write=len(changes),
         estimate_s={},
     )  # fmt: skip

@@ -191,6 +191,21 @@ async def test_a_row_is_told_by_a_number_in_a_user_defined_field(tmp_path: Path)
     assert len(target.rows["BillingCodes"]) == 5
 
 
+async def test_a_record_of_another_entity_has_its_own_ids(tmp_path: Path) -> None:
+    """What one row made is no reason to take the same id of another entity for that row's record."""
+    target = MemoryTarget(entities=ENTITIES)
+    plan = plan_of(tmp_path, [item(1), note(2, "lost")])
+    journal = Journal.open(plan.path)
+    await journal.intent([1, 2], floors={1: 0, 2: 0})
+    journal.note(Entry(kind=Kind.APPLIED, n=1, id=2000))
+    await journal.close(calls_read=0, calls_write=0, elapsed_s=0.0, waiting=None)
+    target.load("BillingCodes", {"id": 2000, "name": "x", "billingCodeType": 2})
+    target.load("TicketNotes", {"id": 2000, "title": "lost", **NOTE, "ticketID": 5})
+    assert (await apply(plan, target)).counts["applied"] == 2
+    assert [fate.id for fate in plan.fates()] == [2000, 2000]
+    assert target.writes == []
+
+
 class LandsLate(MemoryTarget):
     """The request for t2 is carried out when it is sent for the second time, which is refused."""
 
