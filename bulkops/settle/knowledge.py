@@ -182,9 +182,9 @@ class Knowledge:
         known.altered = frozenset.intersection(*altered) if altered else frozenset()
         sent = {name for change, _ in pairs.values() for name in change.fields}
         known.steady = frozenset(sent).difference(*altered)
-        known.is_hidden = not pairs
+        known.is_hidden = not pairs and len(samples) > 1  # a single one that is gone was deleted, rather
         known.read_back = frozenset(samples)
-        known.is_learned = True  # last: the read may have failed
+        known.is_learned = bool(pairs) or known.is_hidden  # last: the read may have failed
 
 
 def _creator(known: Known, pairs: Sequence[tuple[Change, RecordData]]) -> int | None:
