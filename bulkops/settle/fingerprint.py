@@ -101,7 +101,7 @@ def verdicts(
     in_flight = {
         id for id, record in free.items() if any(is_its(known, one, record, read=read) for one in flying)
     }
-    return _Round(known, free, in_flight).verdicts(doubts)
+    return _Round(known, doubts, free, flying=flying, in_flight=in_flight, read=read).verdicts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,23 +140,35 @@ class _Round:
     that says less.
     """
 
-    def __init__(self, known: Known, free: dict[int, RecordData], in_flight: set[int]) -> None:
+    def __init__(
+        self,
+        known: Known,
+        doubts: Sequence[Doubt],
+        free: dict[int, RecordData],
+        *,
+        flying: Sequence[Doubt],
+        in_flight: set[int],
+        read: Collection[str],
+    ) -> None:
         """`free`: the records that are nobody's yet; `in_flight`: those whose turn comes later, for what is
-        in flight may have made them."""
+        in flight (`flying`) may have made them."""
         self._known = known
+        self._doubts = doubts
         self._free = free
+        self._flying = flying
+        self._read = read
         self._in_flight = in_flight
         self._disputed: set[int] = set()  # of several who may have made it nobody knows which did
         self._told: dict[int, Verdict] = {}
 
-    def verdicts(self, doubts: Sequence[Doubt]) -> dict[int, Verdict]:
-        groups = self._grouped(doubts)
+    def verdicts(self) -> dict[int, Verdict]:
+        groups = self._grouped(self._doubts)
         for place, group in enumerate(groups):
             self._tell(group, groups[place + 1 :])
         for group in groups:
             if group.found & self._free.keys() - self._disputed - self._in_flight:
                 self._hold(group, self._all_like(group), _too_many(group))
-        return {doubt.n: self._near(doubt) for doubt in doubts}
+        return {doubt.n: self._near(doubt) for doubt in self._doubts}
 
     def _grouped(self, doubts: Sequence[Doubt]) -> list[_Group]:
         """Those that say the most come first."""
@@ -208,14 +220,32 @@ class _Round:
         if told.seen is not Seen.ABSENT:
             return told
         for id in sorted(self._free.keys() - self._disputed):
-            record = self._free[id]
-            if could_be(self._known, doubt, record) and (names := _nearly(self._known, doubt.change, record)):
+            if names := self._nearly(doubt, self._free[id]):
                 reason = (
                     f"{LOST}, and {self._known.shape.name} {id} is nearly it: "
-                    f"it differs in {', '.join(names)} as if the server had changed it"
+                    f"it differs in {', '.join(names)} as if the server or somebody had changed it"
                 )
-                return LATER if id in self._in_flight else Verdict(seen=Seen.HELD, reason=reason)
+                is_anothers = id in self._in_flight or self._is_nearer(id, self._flying, than=len(names))
+                return LATER if is_anothers else Verdict(seen=Seen.HELD, reason=reason)
         return told
+
+    def _nearly(self, doubt: Doubt, record: RecordData) -> list[str]:
+        """The fields in which they differ, where it may be its record all the same; else none."""
+        if not could_be(self._known, doubt, record):
+            return []
+        if names := _nearly(self._known, doubt.change, record):
+            return names
+        names = _mostly(self._known, doubt.change, record)
+        others = [other for other in self._doubts if other is not doubt]
+        return [] if self._is_nearer(record_id(record), others, than=len(names) - 1) else names
+
+    def _is_nearer(self, id: int, others: Sequence[Doubt], *, than: int) -> bool:
+        """Whether the record differs from what one of the others sent in at most so many fields."""
+        record = self._free[id]
+        return any(
+            could_be(self._known, other, record) and len(different(self._known, other.change, record)) <= than
+            for other in others
+        )
 
 
 def _too_many(group: _Group) -> str:
@@ -285,6 +315,15 @@ def _nearly(known: Known, change: Change, record: RecordData) -> list[str]:
         return names
     is_same_text = not texts and _says_something(known, change)
     return names if is_same_text and not any(field is None or field.reference for field in others) else []
+
+
+def _mostly(known: Known, change: Change, record: RecordData) -> list[str]:
+    """The fields in which they differ, where most agree, a text too: somebody may have edited it since."""
+    names = different(known, change, record)
+    same = [name for name in _compared(known, change)
+            if name not in names and _sent(known.shape, change, name) is not None]  # fmt: skip
+    is_told = any(is_text(known.shape.find(name)) for name in same)
+    return names if is_told and len(same) > len(names) else []
 
 
 def _says_something(known: Known, change: Change) -> bool:

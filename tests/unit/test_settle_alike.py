@@ -87,6 +87,32 @@ def test_a_near_record_that_a_create_in_flight_explains_holds_nothing() -> None:
     assert found[1].seen is Seen.LATER
 
 
+def test_a_record_that_somebody_edited_since_holds_the_row_that_it_is_nearest_to() -> None:
+    """Most of it is what the first row sent: it is not made again. The other row is simply not there."""
+    rows = [doubt(item(1, department=3, rate=1.5)), doubt(item(2, "y", department=4, rate=1.5))]
+    found = told(rows, [record(5, department=9, rate=1.5)])
+    assert found[1].seen is Seen.HELD and "departmentID" in found[1].reason
+    assert found[2].seen is Seen.ABSENT
+
+
+def test_an_edited_record_that_is_as_near_to_what_is_in_flight_holds_nothing_yet() -> None:
+    """Whose it is will be known once that is answered."""
+    flying = doubt(item(2, department=3, rate=1.5))
+    found = told(
+        [doubt(item(1, department=4, rate=1.5))], [record(5, department=9, rate=1.5)], flying=(flying,)
+    )
+    assert found[1].seen is Seen.LATER
+
+
+def test_a_record_that_agrees_in_no_text_or_in_less_than_half_holds_nothing() -> None:
+    """Others make records too, where no creator tells whose they are."""
+    found = told(
+        [doubt(item(1, department=3, rate=1.5))],
+        [record(5, "other", department=3, rate=1.5), record(6, department=9, rate=9.0)],
+    )
+    assert found[1].seen is Seen.ABSENT
+
+
 @given(st.lists(st.tuples(SENT, st.booleans(), st.booleans()), min_size=1, max_size=6), st.lists(SENT))
 def test_no_record_is_given_to_two_rows_or_to_one_that_did_not_make_the_like(
     sent: list[tuple[dict[str, Any], bool, bool]], strange: list[dict[str, Any]]
