@@ -6,6 +6,7 @@ absence and likeness are judged: once one of them is seen broken, `broken` says 
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from bulkops.record import Scalar
 from bulkops.schema import Entity
 from bulkops.settle.verdict import Doubt
 from bulkops.targets.base import RecordData, Target
+
+logger = logging.getLogger(__name__)
 
 SAMPLES = 3  # of our own records: one alone may have been edited by somebody meanwhile
 
@@ -145,7 +148,10 @@ class Knowledge:
         self.breaks(f"{known.shape.name} gave id {id} to a record made after {floor}: ids do not rise here")
 
     def breaks(self, what: str) -> None:
-        self.broken = self.broken or what
+        """An assumption was seen broken: said at once, for nothing may be held because of it."""
+        if self.broken is None:
+            self.broken = what
+            logger.warning("%s. From now on a lost create that is not there is held, not sent again", what)
 
     # --- while a look is judged ---
 

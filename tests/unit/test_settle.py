@@ -194,6 +194,25 @@ async def test_ids_that_do_not_rise_hold_what_is_lost(tmp_path: Path) -> None:
     assert len(target.rows["BillingCodes"]) == 4
 
 
+async def test_a_broken_assumption_is_said_once_also_where_nothing_is_held(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All rows are applied, and yet whoever reads the log knows that ids do not rise in this tenant."""
+    target = MemoryTarget(entities=ENTITIES, per_entity=1)
+
+    def below(commit: Commit) -> int:
+        number = commit()
+        fallen = 7 + len(target.rows["BillingCodes"])
+        target.rows["BillingCodes"][fallen] = {**target.rows["BillingCodes"].pop(number), "id": fallen}
+        return fallen
+
+    target.script("create", [None, below, below])
+    status = await apply(plan_of(tmp_path, [item(n, f"n{n}") for n in range(1, 5)]), target)
+    assert status.counts["applied"] == 4
+    (said,) = [record.getMessage() for record in caplog.records if "do not rise" in record.getMessage()]
+    assert "held, not sent again" in said
+
+
 @pytest.mark.parametrize("landed", [0, 1, 2, 3])
 async def test_a_killed_run_is_settled_with_two_reads(tmp_path: Path, landed: int) -> None:
     """Intents without outcomes, some carried out: two reads tell, however many rows the job has."""
