@@ -96,6 +96,14 @@ async def resolved(where: Where, references: References) -> tuple[list[Filter], 
     return questions(_with_ids(where.filter, ids)) if where.filter else [EVERYTHING], []
 
 
+def asked_about(conditions: Sequence[Condition]) -> Iterator[str]:
+    """The fields that a `where` names."""
+    for condition in conditions:
+        if condition.field:
+            yield condition.field
+        yield from asked_about(condition.items)
+
+
 def where_text(conditions: Sequence[Condition]) -> str:
     """The conditions in a line for people: `status noteq Complete and (priority eq 1 or dueDate exist)`."""
     return " and ".join(map(_condition_text, conditions))

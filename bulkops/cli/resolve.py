@@ -36,12 +36,19 @@ def resolve(
     The record named with --created is compared with the row, where the tenant can be reached. Rows that were
     held only because they needed this one are pending again.
     """
+    from bulkops.errors import PlanError
     from bulkops.journal.hand import held_fate
+    from bulkops.kept import kept_text
 
     if (created is None) is not not_created:
         raise UsageError("Say what became of it: --created ID, or --not-created")
     plan = open_plan(plan_path)
-    change = held_fate(plan, row, created=created).change
+    try:
+        change = held_fate(plan, row, created=created).change
+    except PlanError as error:
+        if told := kept_text(plan):
+            raise PlanError(f"{error}. {told}") from error
+        raise
     _tell(plan, run_async(partial(_resolve, plan, change, created, config_of(config))), created)
 
 

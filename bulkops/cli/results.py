@@ -26,6 +26,7 @@ def results(
     ] = Format.CSV,
 ) -> None:
     """Write where each row ended to files that a job can read back."""
+    from bulkops.kept import kept_text
     from bulkops.report.results import write_results
     from bulkops.report.summary import counts_text, feed_back_text, files_text, print_steps
 
@@ -34,5 +35,7 @@ def results(
     out.print(counts_text(plan.progress()))
     print_steps(plan, out)
     out.print(files_text(written), markup=False)
+    if told := kept_text(plan):
+        out.print(told, markup=False)
     if told := feed_back_text(plan, written):
         out.print(told, markup=False)

@@ -9,6 +9,7 @@ from bulkops.cli.files import PlanArgument, open_plan
 @app.command()
 def status(plan_path: PlanArgument, as_json: JsonOption = False) -> None:
     """Say where a plan stands, and what a running apply waits for."""
+    from bulkops.kept import kept_text
     from bulkops.plan import PlanState
     from bulkops.render import command, printable
     from bulkops.report.held import print_held
@@ -30,6 +31,8 @@ def status(plan_path: PlanArgument, as_json: JsonOption = False) -> None:
         told = f"waiting: {now.waiting}" if is_running else why_stopped(now.waiting)
         out.print(printable(told), markup=False)
     print_held(plan, out)
+    if told := kept_text(plan):
+        out.print(told, markup=False)
     if now.counts["pending"] and not is_running:
         verb = "Go on" if now.state is PlanState.STOPPED else "Apply it"
         out.print(f"{verb} with: {command('apply', plan_path)}", markup=False)

@@ -29,7 +29,7 @@ from bulkops.planner.judging import Judging
 from bulkops.planner.links import Links
 from bulkops.planner.notices import Notices
 from bulkops.planner.precheck import ReadyStep, examine, utc_warnings
-from bulkops.planner.queries import Queries
+from bulkops.planner.queries import Queries, asked, is_about_records
 from bulkops.planner.recipe import RecipeRows
 from bulkops.planner.rowcheck import refusal
 from bulkops.planner.seen import SeenKeys
@@ -224,7 +224,8 @@ class _Planning:
         if ready.aside:
             self.aside[step.name] = dict(ready.aside)
         shown = ready.entity.fields if step.action is StepAction.DELETE else step.specs()
-        self.labels.setdefault(ready.entity.name, {}).update(labels_of(ready.entity, shown))
+        told = (*shown, *asked(ready)) if is_about_records(ready) else shown
+        self.labels.setdefault(ready.entity.name, {}).update(labels_of(ready.entity, told))
         entity, used = ready.entity, (*shown, *ready.match, *([step.marker] if step.marker else []))
         self.shapes[entity.name] = merged(self.shapes.get(entity.name), facts_of(entity, used))
         self.warnings.extend(source.warnings)

@@ -7,7 +7,7 @@ What may not be read costs the rules that need it, never the plan.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from bulkops.change import Action, Change
@@ -65,13 +65,7 @@ class Written:
 class Judging:
     """Of one plan."""
 
-    def __init__(
-        self,
-        target: Target,
-        aftermath: Aftermath,
-        judge: Callable[[Case], Sequence[Finding]] = judge,
-    ) -> None:
-        self._judge = judge
+    def __init__(self, target: Target, aftermath: Aftermath) -> None:
         self._warnings: list[str] = []
         self._target = target
         self._written = Written(aftermath)
@@ -114,7 +108,7 @@ class Judging:
         """Judges until nothing is wanted any more. Each round knows what the one before wanted."""
         found: dict[int, Sequence[Finding]] = {}
         while cases:
-            found |= (open_ := _Round(cases, self._judge)).found
+            found |= (open_ := _Round(cases)).found
             cases = open_.missed
             if wanted := self._related.take_wanted():
                 await self._read(wanted)
@@ -124,7 +118,7 @@ class Judging:
         """Each row counts for the next one."""
         found = {}
         for case in cases:
-            found[case.change.n] = self._judge(case)
+            found[case.change.n] = judge(case)
             if not is_rejected(found[case.change.n]):
                 self._written.note(case.change)
         return found
@@ -204,7 +198,7 @@ class Judging:
 class _Round:
     """Every case judged once: what was found, and which of them wanted what is not known."""
 
-    def __init__(self, cases: Sequence[Case], judge: Callable[[Case], Sequence[Finding]]) -> None:
+    def __init__(self, cases: Sequence[Case]) -> None:
         self.found: dict[int, Sequence[Finding]] = {}
         self.missed: list[Case] = []
         for case in cases:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bulkops.change import Action, Change
+from bulkops.references import candidates
 from bulkops.schema import Entity
 from bulkops.targets.autotask.rules import Finding, Kind
+from bulkops.targets.base import RecordData
 from bulkops.wording import counted
 
 SHOWN = 3  # rows that are named of those that share a sentence
@@ -22,12 +24,12 @@ class _Said:
     amounts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     details: list[str] = field(default_factory=list)
 
-    def add(self, change: Change, finding: Finding) -> None:
+    def add(self, place: str, finding: Finding) -> None:
         self.rows += 1
         for name, value in finding.amounts.items():
             self.amounts[name] += value
         if finding.detail and len(self.details) < SHOWN:
-            self.details.append(f"{_place(change)}: {finding.detail}")
+            self.details.append(f"{place}: {finding.detail}")
 
     def text(self, action: Action, kind: Kind, text: str) -> str:
         may_fall = " may be refused" if kind is Kind.DOUBT else ""
@@ -45,6 +47,7 @@ class Notices:
 
     def __init__(self, step: str, entity: Entity) -> None:
         self._step = step
+        self._entity = entity
         self._rich = [field.name for field in entity.fields.values() if field.is_rich_text]
         self._flattened: Counter[str] = Counter()
         self._said: dict[tuple[Action, Kind, str], _Said] = {}
@@ -56,11 +59,16 @@ class Notices:
             if name in change.fields and change.fields[name].before is not None:
                 self._flattened[name] += 1
 
-    def say(self, change: Change, findings: Iterable[Finding]) -> None:
-        """What is known of one change, which goes all the same."""
+    def say(self, change: Change, findings: Iterable[Finding], record: RecordData | None = None) -> None:
+        """What is known of one change, which goes all the same. `record`: what it changes, for its name."""
         for finding in findings:
             key = (change.action, finding.kind, finding.text)
-            self._said.setdefault(key, _Said()).add(change, finding)
+            self._said.setdefault(key, _Said()).add(self._place(change, record), finding)
+
+    def _place(self, change: Change, record: RecordData | None) -> str:
+        if change.id is None:
+            return change.place or f"row {change.n}"
+        return f"{change.entity} {candidates(self._entity, [record]) if record else change.id}"
 
     def told(self) -> list[str]:
         """One sentence for all that shares it."""
@@ -77,10 +85,6 @@ class Notices:
     def _saying(self) -> Iterator[str]:
         for (action, kind, text), said in self._said.items():
             yield said.text(action, kind, text)
-
-
-def _place(change: Change) -> str:
-    return f"{change.entity} {change.id}" if change.id is not None else change.place or f"row {change.n}"
 
 
 def _amount(value: float, name: str) -> str:

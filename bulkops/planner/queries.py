@@ -7,11 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from bulkops.errors import Fault
-from bulkops.job.model import StepAction
+from bulkops.job.model import QuerySource, StepAction
 from bulkops.planner.precheck import ReadyStep
 from bulkops.planner.stepplan import Reads, fields_to_read
 from bulkops.targets.base import Filter
-from bulkops.where import resolved
+from bulkops.where import asked_about, resolved
 
 
 class Queries:
@@ -20,6 +20,7 @@ class Queries:
     def __init__(self, steps: Sequence[ReadyStep], reads: Reads) -> None:
         self._steps = [ready for ready in steps if ready.query is not None]
         self._reads = reads
+        self._first = steps[0] if steps else None
         self._questions: dict[str, list[Filter]] = {}
 
     def __enter__(self) -> Self:
@@ -37,8 +38,8 @@ class Queries:
         faults: list[Fault] = []
         for ready in self._steps:
             if ready.query is not None:
-                asked, wrong = await resolved(ready.query.where, self._reads.references)
-                self._questions[ready.step.name] = asked
+                filters, wrong = await resolved(ready.query.where, self._reads.references)
+                self._questions[ready.step.name] = filters
                 faults += wrong
         return faults
 
@@ -46,17 +47,28 @@ class Queries:
         """Reads the step's rows, if they are the tenant's. Raises what the target's reads raise."""
         if ready.query is None:
             return
-        rows = ready.query.rows
+        rows, are_records = ready.query.rows, is_about_records(ready)
         reading = rows.fetch(
             self._reads.target,
             self._questions[ready.step.name],
-            also=fields_to_read(ready) if _are_the_records(ready) else None,
+            also=fields_to_read(ready) if are_records else None,
+            guarded=asked(ready) if are_records and ready is self._first else (),
             progress=lambda read: progress(rows.display, read) if progress else None,
         )
         await self._reads.timed(reading)
 
 
-def _are_the_records(ready: ReadyStep) -> bool:
+def asked(ready: ReadyStep) -> list[str]:
+    """The fields for which a record is among the rows: apply looks at them again before it is written.
+
+    Only of a plan's first step: what steps before it write, and the API with that, is nobody's doing.
+    """
+    where = ready.step.source.where if isinstance(ready.step.source, QuerySource) else ()
+    shapes = [ready.entity.find(name) for name in asked_about(where)]
+    return list(dict.fromkeys(one.name for one in shapes if one is not None and one.is_queryable))
+
+
+def is_about_records(ready: ReadyStep) -> bool:
     """Whether each row is the very record that it is about: then nothing has to be read a second time."""
     spec = {name.casefold(): spec for name, spec in ready.step.specs().items()}.get("id")
     is_plain = spec is not None and spec.column == "id" and not (spec.labels or spec.lookup or spec.from_)

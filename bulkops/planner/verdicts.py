@@ -47,10 +47,10 @@ class Verdicts:
     def _passed(self, draft: Draft, change: Change, findings: Sequence[Finding]) -> Change:
         if is_rejected(findings):
             return self._rejected(draft.row, change, findings)
-        change = clearing(change, findings, draft.found[0] if draft.found else None)
-        self._notices.say(change, findings)
-        notes = tuple(note for finding in findings if (note := _note(finding)))
-        return replace(change, notes=notes) if notes else change
+        before = draft.found[0] if draft.found else None
+        change = clearing(change, findings, before)
+        self._notices.say(change, findings, before)
+        return noted(change, findings)
 
     def _rejected(self, row: Row, change: Change, findings: Sequence[Finding]) -> Change:
         return unsent(change, reasons([self._error(row, finding) for finding in findings]))
@@ -67,6 +67,12 @@ class Verdicts:
             value=" / ".join(cells) if cells else None,
             field=finding.about,
         )
+
+
+def noted(change: Change, findings: Sequence[Finding]) -> Change:
+    """The change with what is to be told beside its row."""
+    notes = tuple(note for finding in findings if (note := _note(finding)))
+    return replace(change, notes=notes) if notes else change
 
 
 def _note(finding: Finding) -> str:

@@ -119,12 +119,15 @@ class MadeRows:
         needs: FromStep | None = None,
         premise: Premise | None = None,
         first: Sequence[str] = (),
+        surplus: Sequence[str] | None = (),
     ) -> None:
         """Adds a row; of columns that `cells` leaves out it says nothing. `first`: cells of the
-        first columns, as a file has them.
+        first columns, as a file has them. `surplus`: those of a file that no column is for; None where it
+        has too few, and so has this row.
         """
         self._made = self._made or open_scratch(_ROWS)
-        texts = cells_to_json([*first, *(cells.get(name, "") for name in self.columns[len(first) :])])
+        rest = [cells.get(name, "") for name in self.columns[len(first) :]]
+        texts = cells_to_json(first if surplus is None else [*first, *rest, *surplus])
         kept = None if found is None else dump(found)
         after = None if needs is None else dump([needs.step, list(needs.key)])
         rests = None if premise is None else dump(premise_parts(premise))

@@ -6,12 +6,12 @@ it, and a project that cannot be closed gets no note.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bulkops.change import Action, Change, by_label, equal
 from bulkops.errors import Fault, SourceError
-from bulkops.job.model import Condition, FieldSpec, Job, MadeSource, Step, StepAction
+from bulkops.job.model import FieldSpec, Job, MadeSource, Step, StepAction
 from bulkops.job.recipes import CLOSED, CloseProjects, Note, OpenTasks
 from bulkops.planner import again
 from bulkops.recipes.base import Describer, Fields, Known, MadeRows, Progress, described, text_of
@@ -24,6 +24,7 @@ from bulkops.targets.autotask.rules import READS
 from bulkops.targets.autotask.rules.people import values_of
 from bulkops.targets.autotask.rules.places import COMPLETE
 from bulkops.targets.base import RecordData, Target
+from bulkops.where import asked_about
 from bulkops.wording import counted, shown
 
 NOTES, PROJECTS = "notes", CLOSED  # the steps
@@ -57,7 +58,7 @@ class Closing:
         if self._choice.source and self._choice.source.is_result and file[-len(_BESIDE) :] == _BESIDE:
             file = file[: -len(_BESIDE)]  # bulkops' own, of the time when it was written
         self._of_file = len(file)
-        self._guarded = tuple(dict.fromkeys((*_GUARDED, *_chosen_by(recipe.where), *recipe.match)))
+        self._guarded = tuple(dict.fromkeys((*_GUARDED, *asked_about(recipe.where), *recipe.match)))
         self._names = {name: _free(name, file) for name in _BESIDE}
         self._rows = self._made([*file, *self._names.values()])
         self._notes = self._made([ID, NAME])
@@ -215,10 +216,19 @@ class Closing:
         premise = self._premise(one.project, id, is_touched=needs is not None) if id is not None else None
         if id is not None:
             self._known.setdefault(id, one.line)
-        cells, first = self._cells(one.project, inside), one.cells[: self._of_file]
+        first, surplus = self._as_written(one.cells)
         self._rows.put(
-            cells, line=one.line, fault=fault, found=one.project, needs=needs, premise=premise, first=first
-        )
+            self._cells(one.project, inside), line=one.line, fault=fault, found=one.project, needs=needs,
+            premise=premise, first=first, surplus=surplus,
+        )  # fmt: skip
+
+    def _as_written(self, cells: Sequence[str]) -> tuple[Sequence[str], Sequence[str] | None]:
+        """A file's own cells of a row, and those for which its header has no name: nothing of an uneven row
+        may be lost in the results. Of a row that is too short there are only its own.
+        """
+        columns = self._choice.source.columns if self._choice.source else ()
+        is_short = len(cells) < len(columns)
+        return cells[: self._of_file], None if is_short else cells[len(columns) :]
 
     def _put_note(self, one: Chosen, id: int, *, is_there: bool) -> FromStep | None:
         """What the project has to wait for."""
@@ -344,14 +354,6 @@ class Closing:
 def _constant(text: str, where: str) -> FieldSpec:
     """What could not be understood is told already."""
     return FieldSpec(value=text, where=where, is_broken=not text)
-
-
-def _chosen_by(conditions: Sequence[Condition]) -> Iterator[str]:
-    """The fields that a `where` asks about."""
-    for condition in conditions:
-        if condition.field:
-            yield condition.field
-        yield from _chosen_by(condition.items)
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

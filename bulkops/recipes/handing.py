@@ -5,7 +5,7 @@ Who gets it is decided by `division`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 from bulkops.errors import Fault
 from bulkops.recipes.base import text_of
@@ -14,7 +14,7 @@ from bulkops.recipes.division import Division, Nobody, Piece
 from bulkops.recipes.gather import Entry, Gathered
 from bulkops.recipes.people import Colleague
 from bulkops.recipes.work import FOLLOWED, HOURS, ROLE, TO, Stage, hours_of, number
-from bulkops.record import FromStep
+from bulkops.record import FromStep, Premise
 from bulkops.targets.base import RecordData
 
 DEPARTMENT = "departmentID"
@@ -24,7 +24,10 @@ Value = Callable[[Stage, Gathered, RecordData], Hashable]
 
 
 class Handing:
-    """Of one stage. `owners`: who got what, by entity and record; `faults`: which role nobody can tell."""
+    """Of one stage. `owners`: who got what, by entity and record; `faults`: which role nobody can tell.
+
+    `guarded`: the fields of the work for which it is handed over, and to whom.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Handing:
         *,
         value: Value,
         owners: dict[str, dict[int, int]],
+        guarded: Sequence[str] = (),
     ) -> None:
         self.faults: dict[Fault, None] = {}
         self._one = one
@@ -43,6 +47,7 @@ class Handing:
         self._division = division
         self._value = value
         self._owners = owners
+        self._guarded = guarded
         self._dropped = 0
         self._elsewhere = 0  # tasks
 
@@ -66,6 +71,11 @@ class Handing:
                 f"{self._elsewhere:,} {self._one.kind.entity} are in other departments than "
                 f"{self._cast.giver}. The API puts a task into that of its resource: undo cannot change that"
             )
+
+    def _premise(self, work: RecordData) -> Premise:
+        """What makes the work one that is handed over: what is done by then, or elsewhere, stays."""
+        values = {name: work[name] for name in self._guarded if name in work}
+        return Premise(entity=self._one.work.name, id=int(work["id"] or 0), values=values)
 
     def _about(self, work: RecordData, id: int) -> dict[str, str]:
         return {"id": str(id), **{name: text_of(work.get(name)) for name in self._one.names}}
@@ -96,7 +106,7 @@ class Handing:
             self._one.rows.put(cells, line=id, fault=taker.reason, found=record)
             return None
         cells |= self._given(taker, number(record.get(kind.role)))
-        self._one.rows.put(cells, line=id, found=record)
+        self._one.rows.put(cells, line=id, found=record, premise=self._premise(record))
         self._elsewhere += self._is_elsewhere(record)
         return taker
 
@@ -128,23 +138,25 @@ class Handing:
         if isinstance(taker, Nobody):
             if taker.is_hindered:
                 self._dropped += 1
-                self._gone(entry, cells, None)
+                self._gone(entry, cells, taker=None)
             else:
                 self._one.rows.put(cells, line=id, fault=taker.reason)
             return
         self._held.on_it.add((entry.link, taker.id))
-        self._one.rows.put(cells | self._given(taker, number(entry.record.get(kind.role))), line=id)
-        self._gone(entry, cells | {TO: taker.person.name}, taker)
+        given = cells | self._given(taker, number(entry.record.get(kind.role)))
+        self._one.rows.put(given, line=id, premise=self._premise(entry.work))
+        self._gone(entry, cells | {TO: taker.person.name}, taker=taker)
 
-    def _gone(self, entry: Entry, cells: Mapping[str, str], taker: Colleague | None) -> None:
-        """The old entry goes only once there is the new one."""
+    def _gone(self, entry: Entry, cells: Mapping[str, str], *, taker: Colleague | None) -> None:
+        """The old entry goes only once there is the new one, and rests on the work where there is none."""
         assert self._one.gone is not None
         needs = None
         if taker is not None:
             key = (str(entry.link), str(taker.id))
             needs = FromStep(step=self._one.steps[0].name, key=key)
+        premise = None if needs else self._premise(entry.work)
         id = int(entry.record["id"] or 0)
-        self._one.gone.put(cells, line=id, found=dict(entry.record), needs=needs)
+        self._one.gone.put(cells, line=id, found=dict(entry.record), needs=needs, premise=premise)
 
     def _on_it(self, entry: Entry) -> Hinder:
         def hinders(one: Colleague) -> str:

@@ -28,7 +28,7 @@ from bulkops.recipes.division import (
     Load,
 )
 from bulkops.recipes.gather import Gathered, Gatherer, Holding
-from bulkops.recipes.handing import Handing
+from bulkops.recipes.handing import DEPARTMENT, Handing
 from bulkops.recipes.holdings import Holdings
 from bulkops.recipes.people import Colleague, Person
 from bulkops.recipes.work import (
@@ -40,6 +40,7 @@ from bulkops.recipes.work import (
     field_for,
     is_of_project,
     number,
+    open_fields,
     open_filter,
     stage,
 )
@@ -48,11 +49,13 @@ from bulkops.references import References
 from bulkops.schema import Entity
 from bulkops.targets.autotask.query import EVERYTHING
 from bulkops.targets.base import Filter, RecordData, Target
-from bulkops.where import Where, lookup_entities, read_where, resolved
+from bulkops.where import Where, asked_about, lookup_entities, read_where, resolved
 from bulkops.wording import counted, listed, shown
 from bulkops.workload import KEY, NOTES
 
 Hinder: TypeAlias = Callable[[Colleague], str]
+
+_STAMPS = ("lastActivity", "lastModified", "lastTracked")  # how fields begin that tell of the last write
 
 
 class Reassignment:
@@ -206,7 +209,10 @@ class Reassignment:
         for one, held in zip(self._stages, found, strict=True):
             self._begin(one, held, loads.get(one.kind.entity))
             division = self._division(one, held, loads.get(one.kind.entity, {}), hours=hours, names=names)
-            handing = Handing(one, held, self._cast, division, value=self._value, owners=self._owners)
+            handing = Handing(
+                one, held, self._cast, division, value=self._value, owners=self._owners,
+                guarded=self._guarded(one),
+            )  # fmt: skip
             handing.over()
             faults |= dict.fromkeys(handing.faults)
             self._told += handing.told()
@@ -222,23 +228,47 @@ class Reassignment:
         return [one for one in self._stages if not one.kind.is_entry]
 
     async def _gathered(self, one: Stage, fields: Fields, gatherer: Gatherer) -> Gathered:
-        by = self._recipe.divide.by if isinstance(self._recipe.divide, DivideBy) else ""
-        wanted = [name for name in (field_for(one.work.name, by),) if name]
+        by = self._by
+        wanted = [name for name in (field_for(one.work.name, by), *self._guarded(one)) if name]
         asked = self._filters(one)
         if not one.kind.is_entry:
             held = await gatherer.records(one, asked, [*fields[one.steps[0].name], *wanted])
             records: Sequence[RecordData] | None = None
         else:
             primary = [name for name in ("assignedResourceID",) if one.work.find(name)]
-            signs = [name for name in ("isComplete", "canceledDateTime", "status") if one.work.find(name)]
-            held = await gatherer.entries(
-                one, asked, ["id", *one.names, *wanted, *primary, *signs], open_only=not self._recipe.where
-            )
+            names = ["id", *one.names, *wanted, *primary, *open_fields(one.work)]
+            held = await gatherer.entries(one, asked, names, open_only=not self._recipe.where)
             records = [entry.work for entry in held.entries]
         if is_of_project(one.work.name, by):
             projects = (number(record.get("projectID")) for record in records or held.pile or ())
             held.companies = await gatherer.companies(id for id in projects if id is not None)
         return held
+
+    @property
+    def _by(self) -> str:
+        return self._recipe.divide.by if isinstance(self._recipe.divide, DivideBy) else ""
+
+    def _guarded(self, one: Stage) -> list[str]:
+        """The fields of the work by which it was chosen and given to somebody, as far as this plan itself
+        leaves them alone: its own writes, and when the API last saw one, are nobody's doing.
+        """
+        chosen = list(asked_about(self._recipe.where)) or open_fields(one.work)
+        shapes = [one.work.find(name) for name in (*chosen, field_for(one.work.name, self._by))]
+        is_first = one is self._stages[0] and not one.kind.is_entry
+        ours = {"id", *(self._written(one.work.name) if one.kind.is_entry else ())}
+        return list(
+            dict.fromkeys(
+                shape.name
+                for shape in shapes
+                if shape is not None and shape.is_queryable and shape.name not in ours
+                if is_first or not shape.name.startswith(_STAMPS)
+            )
+        )
+
+    def _written(self, work: str) -> list[str]:
+        """What this plan makes of that work before its entries change hands."""
+        own = [one.kind for one in self._stages if one.kind.entity == work]
+        return [name for kind in own for name in (kind.person, kind.role, DEPARTMENT)]
 
     def _value(self, one: Stage, held: Gathered, work: RecordData) -> Hashable:
         """What a map looks at."""
@@ -368,10 +398,12 @@ class Reassignment:
             people.append(self._cast.giver)
         names = {str(person.id): person.name for person in people}
         roles = {str(id): name for id, name in self._cast.roles.names.items()}
-        return {
-            one.kind.entity: {one.kind.person: names, **({one.kind.role: roles} if one.kind.role else {})}
-            for one in self._stages
-        }
+        found: dict[str, dict[str, Mapping[str, str]]] = {}
+        for one in self._stages:
+            found.setdefault(one.work.name, {}).update(labels_of(one.work, self._guarded(one)))
+            held = {one.kind.person: names, **({one.kind.role: roles} if one.kind.role else {})}
+            found.setdefault(one.kind.entity, {}).update(held)
+        return found
 
     def extra(self) -> Mapping[str, Any]:
         rows, notes = self._holdings.to_json(), self._notes

@@ -143,12 +143,21 @@ def open_filter(work: Entity) -> Filter | None:
     return None
 
 
+_SIGNS = ("isComplete", "canceledDateTime", "status")  # of a service call that is over
+
+
 def is_open(work: Entity, record: RecordData) -> bool:
     """What a query cannot tell: a service call is over by any of three signs, each of which may be empty."""
     if work.name != "ServiceCalls":
         return True
     is_over = record.get("isComplete") in (True, 1) or record.get("canceledDateTime") is not None
     return not is_over and record.get("status") not in values_of(work, "status", "complete")
+
+
+def open_fields(work: Entity) -> list[str]:
+    """What tells whether a record is still to be done: the fields of `open_filter` and `is_open`."""
+    names = {"CompanyToDos": ("completedDate",), "ServiceCalls": _SIGNS}.get(work.name, ("status",))
+    return [name for name in names if work.find(name)]
 
 
 def hours_of(kind: Kind, record: RecordData) -> float | None:

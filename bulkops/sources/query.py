@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from bulkops.plan.encoding import cells_from_json, cells_to_json, dump, load
 from bulkops.readback import readable, to_text
-from bulkops.record import Row
+from bulkops.record import Premise, Row
 from bulkops.references import name_fields, record_id
 from bulkops.schema import Entity
 from bulkops.scratch import open_scratch
@@ -56,6 +56,7 @@ class QueryRows:
             self.warnings = (f"{step}: {seen_in_part(entity)}",)
         self._shapes = {shape.name: shape for shape in readable(entity)}
         self._step = step
+        self._guarded: tuple[str, ...] = ()
         self._records: sqlite3.Connection | None = None
 
     async def fetch(
@@ -64,12 +65,16 @@ class QueryRows:
         questions: Sequence[Filter],
         *,
         also: Sequence[str] | None = None,
+        guarded: Sequence[str] = (),
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Reads what the questions find, each record once. Raises what the target's reads raise.
 
-        `also`: fields that are read as well, where the rows are to carry their records (`Row.found`).
+        `also`: fields that are read as well, where the rows are to carry their records (`Row.found`);
+        `guarded`: those that must still hold the same when the row is written (`Row.premise`).
         """
+        self._guarded = tuple(guarded) if also is not None else ()
+        also = also and [*also, *guarded]
         self._records = file = open_scratch(_TABLE)
         names = list(dict.fromkeys([*self.columns, *(also or ())]))
         readers = [(name, to_text(self._shapes[name])) for name in self.columns]
@@ -92,9 +97,16 @@ class QueryRows:
         if self._records is None:
             return
         for number, cells, record in self._records.execute("SELECT * FROM records ORDER BY id"):
+            found = None if record is None else load(record)
             yield Row(
-                cells=cells_from_json(cells), line=number, found=None if record is None else load(record)
+                cells=cells_from_json(cells), line=number, found=found, premise=self._premise(number, found)
             )
+
+    def _premise(self, number: int, found: RecordData | None) -> Premise | None:
+        if found is None or not self._guarded:
+            return None
+        values = {name: found[name] for name in self._guarded}
+        return Premise(entity=self.file, id=number, values=values)
 
     def close(self) -> None:
         if self._records is not None:

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -248,13 +248,13 @@ def test_a_redirect_is_not_followed(untouched: Desk) -> None:
 
 def test_a_full_disk_while_planning_leaves_nothing(untouched: Desk) -> None:
     """The message says that the disk does not take it; no half plan stays behind."""
-    said = untouched.refused("plan", untouched.customers(1000), preexec_fn=_file_size_limit(200_000))
+    said = untouched.refused("plan", untouched.customers(1000), **_file_size_limit(200_000))
     assert "customers.plan" in said
 
 
 def test_a_disk_that_takes_nothing_at_all_is_told_at_once(untouched: Desk) -> None:
     """What all processes share is written before the plan, so that is named; nothing stays behind."""
-    said = untouched.refused("plan", "customers.yaml", preexec_fn=_file_size_limit(20_000))
+    said = untouched.refused("plan", "customers.yaml", **_file_size_limit(20_000))
     assert len(said.splitlines()) == 1 and "cannot be used" in said
 
 
@@ -262,7 +262,7 @@ def test_a_full_disk_while_applying_stops_before_anything_is_unknown(desk: Desk)
     """What cannot be written down is not sent: exit 6 or 1, and with room again each row arrives once."""
     desk.plan(desk.customers(400))
     size = (desk.folder / "customers.plan").stat().st_size
-    ran = desk.run("apply", "customers.plan", "--yes", code=None, preexec_fn=_file_size_limit(size + 40_000))
+    ran = desk.run("apply", "customers.plan", "--yes", code=None, **_file_size_limit(size + 40_000))
     assert ran.code == 6, ran
     assert "Traceback" not in ran.err and "customers.plan" in ran.err
     assert 0 < len(desk.simulator.numbered()) < 400
@@ -270,8 +270,10 @@ def test_a_full_disk_while_applying_stops_before_anything_is_unknown(desk: Desk)
     assert len(desk.simulator.numbered()) == 400
 
 
-def _file_size_limit(size: int) -> Callable[[], None]:
-    """For the child: a file that would grow beyond `size` bytes gets an error, as on a full disk."""
+def _file_size_limit(size: int) -> dict[str, Any]:
+    """For the child: a file that would grow beyond `size` bytes gets an error, as on a full disk. It caches
+    no modules: Python would cut those files short, and every process after it would fail.
+    """
     resource = pytest.importorskip("resource", reason="this system cannot limit a file's size")
     import signal
 
@@ -279,7 +281,7 @@ def _file_size_limit(size: int) -> Callable[[], None]:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    return limit
+    return {"preexec_fn": limit, "env": {"PYTHONDONTWRITEBYTECODE": "1"}}
 
 
 # --- plans ---

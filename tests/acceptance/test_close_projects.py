@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 
 import pytest
@@ -103,6 +104,8 @@ def test_projects_are_closed_with_what_the_plan_said_and_no_more(desk: Desk) -> 
     assert planned["counts"] == {"create": 5, "update": 5, "delete": 0, "unchanged": 2, "rejected": 1}
     told = " ".join(planned["warnings"])
     assert f"({len(tasks)} open tasks, {hours:g} remaining hours in all)" in told
+    assert "sets its completedPercentage to 100" in told
+    assert "(Practice server move): completes 4 open tasks, 22.5 hours remain" in told
     assert "any status but Inactive makes an inactive project active again, Complete too" in told
     said = desk.run("show", "close.plan").out
     assert f"{len(tasks)} open tasks ({hours:g} hours) that the API completes with their projects" in said
@@ -184,6 +187,31 @@ def test_projects_of_a_file_are_closed_and_bad_rows_are_named(desk: Desk) -> Non
     assert command == "-o rest.plan --source projects=out/projects/rejected.csv"
     fed = desk.plan("close.yaml", *command.split())["counts"]
     assert (fed["create"], fed["update"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("cells", "told"), [(("extra",), '["extra"]'), ((), "missing: ")])
+def test_a_row_that_was_not_whole_is_refused_until_somebody_put_it_right(
+    desk: Desk, cells: tuple[str, ...], told: str
+) -> None:
+    """What its header has no name for is in the results, and fed back as it is, it is rejected again."""
+    line = ",".join(["EXT-1", *(["Server", *cells] if cells else [])])
+    desk.write("projects.csv", f"Number,Name\nEXT-2,Bakery\n{line}\nEXT-6,Other\n")
+    write(desk, BY_NUMBER)
+    assert desk.plan("close.yaml")["counts"]["rejected"] == 1
+    desk.apply("close.plan", code=4)
+    desk.run("results", "close.plan", "--dir", "out")
+    path = desk.folder / "out" / "projects" / "rejected.csv"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header, row = csv.reader(file)
+    at = header.index("bulkops_surplus")
+    assert row[0] == "EXT-1" and row[at].startswith(told)
+    assert "the header has 2" in row[header.index("bulkops_reason")]
+    fed = ("--source", f"projects={path}")
+    assert desk.plan("close.yaml", *fed, "-o", "again.plan")["counts"]["rejected"] == 1
+    row[at] = ""
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([header, row])
+    assert desk.plan("close.yaml", *fed, "-o", "right.plan")["counts"]["update"] == 1
 
 
 def test_a_limit_on_complete_holds_and_is_released_by_its_number(desk: Desk) -> None:

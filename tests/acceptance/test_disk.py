@@ -59,6 +59,10 @@ def script(desk: Desk, code: str, *words: object) -> Ran:
     return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
+UNCACHED = {"PYTHONDONTWRITEBYTECODE": "1"}
+"""Where files are cut short, so are the modules that Python caches: every process after it would fail."""
+
+
 def limited(size: int) -> Callable[[], None]:
     """No file may grow beyond `size` bytes: what a full disk is to whoever writes."""
     import resource
@@ -88,7 +92,9 @@ def test_a_disk_that_is_full_in_the_middle_stops_the_run(desk: Desk) -> None:
     """Exit 6 and a sentence; what was written before is known, and with room the plan goes on."""
     desk.plan(desk.customers(COUNT))
     size = (desk.folder / "customers.plan").stat().st_size
-    ran = desk.run("apply", "customers.plan", "--yes", code=None, preexec_fn=limited(size + 60_000))
+    ran = desk.run(
+        "apply", "customers.plan", "--yes", code=None, preexec_fn=limited(size + 60_000), env=UNCACHED
+    )
     is_told(ran, 6, "nothing more is sent", "free some space", "apply the plan again")
     status = desk.run("status", "customers.plan", "--json").json
     assert status["state"] == "stopped" and 0 < status["counts"]["applied"] < COUNT
@@ -100,7 +106,7 @@ def test_a_disk_that_is_full_in_the_middle_stops_the_run(desk: Desk) -> None:
 def test_a_disk_that_is_full_at_the_beginning_refuses_the_plan(desk: Desk) -> None:
     """Exit 1: nothing was sent, and the plan is as it was."""
     desk.plan(desk.customers(COUNT))
-    ran = desk.run("apply", "customers.plan", "--yes", code=None, preexec_fn=limited(100))
+    ran = desk.run("apply", "customers.plan", "--yes", code=None, preexec_fn=limited(100), env=UNCACHED)
     is_told(ran, 1, "cannot be")
     assert desk.simulator.writes() == 0
     assert desk.run("status", "customers.plan", "--json").json["state"] == "planned"

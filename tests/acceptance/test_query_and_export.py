@@ -237,3 +237,41 @@ def test_an_export_of_nothing_is_a_file_with_its_header(desk: Desk) -> None:
     ran = desk.run("export", "Tasks", "-o", "t.csv", "--where", where, "--fields", "title")
     assert ran.out == "Tasks: no record has all that --where asks for, so t.csv holds its header only\n"
     assert (desk.folder / "t.csv").read_text("utf-8-sig") == "id,title,bulkops_entity\n"
+
+
+NOT_ASKED = {
+    "a step": "steps:\n  - {name: a, entity: Tasks, action: update, match: [id],\n"
+    "     fields: {id: id, title: title},\n"
+    "     source: {query: Tasks, where: [{field: remainingHours, op: gt, value: 0}]}}\n",
+    "reassign": f"reassign:\n  {{from: {DANIEL}, to: [tomas.lindqvist@northgate.test], entities: [Tasks],\n"
+    "   where: [{field: remainingHours, op: gt, value: 0}]}\n",
+    "close_projects": "close_projects:\n  {status: Complete, open_tasks: complete,\n"
+    "   where: [{field: changeOrdersBudget, op: gt, value: 0}]}\n",
+}
+
+
+@pytest.mark.parametrize("text", NOT_ASKED.values(), ids=NOT_ASKED)
+def test_a_field_that_cannot_be_queried_is_refused_with_its_line(desk: Desk, text: str) -> None:
+    """The API would refuse the query, or read all there is: one sentence, before anything is asked."""
+    desk.write("job.yaml", f"version: 1\nname: job\ntenant: acme\n{text}")
+    told = desk.refused("plan", "job.yaml")
+    line = f"job.yaml:{4 + text[: text.index('where')].count(chr(10))}:"
+    assert "cannot be queried, so `where` cannot name it" in told and line in told
+    assert told.count("cannot be queried") == 1 and "1 fault" in told
+
+
+def test_what_the_query_no_longer_finds_is_held(desk: Desk) -> None:
+    """Somebody else got a task, another one was completed: both were chosen for what they were."""
+    desk.write("open-tasks.yaml", OPEN_TASKS.format(email=DANIEL))
+    desk.plan("open-tasks.yaml")
+    rows = [row for row in desk.run("show", "open-tasks.plan", "--json").rows if row["action"] == "update"]
+    taken, done = rows[0]["id"], rows[1]["id"]
+    other = next(
+        row["id"] for row in desk.simulator.rows("Resources") if row["userName"] == "tomas.lindqvist"
+    )
+    edits = [{"id": taken, "assignedResourceID": other}, {"id": done, "status": 5}]
+    desk.simulator.call("edit/Tasks", {"items": edits})
+    counts = desk.apply("open-tasks.plan", code=4)["counts"]
+    assert (counts["held"], counts["applied"]) == (2, len(rows) - 2)
+    titles = {row["id"]: row["title"] for row in desk.simulator.rows("Tasks")}
+    assert [id for id in (taken, done) if titles[id].endswith("(old)")] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -114,6 +115,76 @@ def test_one_persons_work_of_a_small_firm_changes_hands_and_comes_back(desk: Des
     desk.apply("leave.undo.plan")
     assert snapshot(simulator) == before
     assert desk.plan(job)["counts"] == told["counts"], "forward again there is the same to do"
+
+
+def test_what_somebody_did_meanwhile_is_not_handed_over(desk: Desk) -> None:
+    """A task that is complete by now, a ticket that is, help with such a task, a to-do that is done: each is
+    held, with field and values, and stays as it is; an edit of anything else holds nothing.
+    """
+    simulator, people = desk.simulator, ids(desk.simulator)
+    daniel, tomas = people["daniel.osei"], people["tomas.lindqvist"]
+    helped = next(row["id"] for row in simulator.rows("Tickets")
+                  if row["status"] == 1 and row["assignedResourceID"] not in (daniel, tomas))  # fmt: skip
+    (role, *_) = [row["roleID"] for row in simulator.rows("ResourceServiceDeskRoles")
+                  if row["resourceID"] == daniel]  # fmt: skip
+    simulator.load("TicketSecondaryResources", {"ticketID": helped, "resourceID": daniel, "roleID": role})
+    job = write(desk, "daniel.osei@northgate.test", "tomas.lindqvist@northgate.test", entities=EVERYTHING)
+    desk.plan(job)
+    changes = desk.run("show", "leave.plan", "--json").rows
+    first = {row["step"]: row for row in reversed(changes) if row["action"] in ("update", "create", "delete")}
+    done = {"Tasks": first["Tasks"]["id"], "Tickets": first["Tickets"]["id"]}
+    for entity, id in (*done.items(), ("Tickets", helped)):
+        simulator.call(f"edit/{entity}", {"items": [{"id": id, "status": COMPLETE}]})
+    todo = first["CompanyToDos"]["id"]
+    simulator.call("edit/CompanyToDos", {"items": [{"id": todo, "completedDate": "2026-01-02T00:00:00Z"}]})
+    project = first["Projects"]["id"]
+    simulator.call("edit/Projects", {"items": [{"id": project, "description": "Another text"}]})
+    before = snapshot(simulator)
+    counts = desk.apply("leave.plan", code=4)["counts"]
+    reasons = {(row["entity"], row["id"]): row["reason"] for row in fates(desk, "held")}
+    told = "and is 5 (Complete) now: it was changed since the plan was made"
+    assert all(told in reasons[entity, str(id)] for entity, id in done.items())
+    assert "completedDate was empty and is" in reasons["CompanyToDos", str(todo)]
+    assert f"Tickets {helped}: status was 1 (New) {told}" in reasons["TicketSecondaryResources", ""]
+    assert counts["held"] == 5, "with the old entry, which waits for the new one"
+    after = snapshot(simulator)
+    for entity, id in (*done.items(), ("CompanyToDos", todo)):
+        assert after[entity][id] == before[entity][id]
+    assert after["Projects"][project]["projectLeadResourceID"] != daniel
+    assert {row["resourceID"] for row in simulator.rows("TicketSecondaryResources")
+            if row["ticketID"] == helped} >= {daniel}  # fmt: skip
+
+
+def fates(desk: Desk, state: str) -> list[dict[str, str]]:
+    """The rows of a result file of all steps, by what bulkops says of them."""
+    desk.run("results", "leave.plan", "--dir", "out")
+    rows = []
+    for path in sorted((desk.folder / "out").glob(f"**/{state}.csv")):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows += [{"entity": row["bulkops_entity"], "id": row["bulkops_id"],
+                      "reason": row["bulkops_reason"]} for row in csv.DictReader(file)]  # fmt: skip
+    return rows
+
+
+def test_what_the_plan_itself_does_holds_nothing(desk: Desk) -> None:
+    """Work is chosen by whose it is and when it was last touched, and both change with the first step: what
+    hangs on it changes hands all the same.
+    """
+    where = (
+        "[{field: assignedResourceID, op: gt, value: 0}, {field: status, op: noteq, value: Complete}, "
+        "{field: lastActivityDateTime, op: lt, value: 2100-01-01}]"
+    )
+    person, helper = "daniel.osei", ids(desk.simulator)["daniel.osei"]
+    held_tasks = [row for row in desk.simulator.rows("Tasks") if row["assignedResourceID"] == helper]
+    assert held_tasks
+    entities = "[Tasks, TaskSecondaryResources]"
+    job = write(
+        desk, f"{person}@northgate.test", "tomas.lindqvist@northgate.test", entities=entities, where=where
+    )
+    planned = desk.plan(job)["counts"]
+    assert planned["update"] and planned["delete"]
+    counts = desk.apply("leave.plan", code=4)["counts"]
+    assert (counts["held"], counts["pending"]) == (0, 0)
 
 
 def test_the_plan_shows_people_and_roles_by_name(desk: Desk) -> None:

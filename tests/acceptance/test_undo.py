@@ -150,6 +150,27 @@ def test_a_step_may_say_what_its_records_get_instead(desk: Desk) -> None:
     assert {(row["phone"], row["isActive"]) for row in desk.simulator.numbered().values()} == {("gone", True)}
 
 
+def test_a_plan_that_was_made_anew_points_to_the_one_that_was_applied(desk: Desk) -> None:
+    """Planned again under its name, a plan has nothing applied: the file that tells what was is named."""
+    job = desk.customers(2)
+    desk.plan(job)
+    desk.apply("customers.plan")
+    desk.plan(job)
+    told = "It was planned anew since: the plan that was applied is kept as"
+    said = [
+        desk.refused("undo", "customers.plan"),
+        desk.refused("resolve", "customers.plan", "--row", "1", "--not-created"),
+        desk.run("status", "customers.plan").out,
+        desk.run("results", "customers.plan", "--dir", "out").out,
+    ]
+    for text in said:
+        assert told in " ".join(text.split()) and "customers.1.plan" in text
+    desk.run("undo", "customers.1.plan")
+    assert told not in desk.run("status", "customers.1.plan").out
+    desk.plan(job, "-o", "other.plan")
+    assert told not in desk.refused("undo", "other.plan")
+
+
 def test_undo_refuses_with_a_sentence(desk: Desk) -> None:
     """Nothing applied, no plan, and an `undo` that is no constant."""
     job = desk.customers(1)

@@ -26,6 +26,7 @@ from bulkops.record import Scalar
 from bulkops.schema import FieldType
 from bulkops.secret import Secret
 from bulkops.simulator import Options, Running, running
+from bulkops.simulator.store import Store
 from bulkops.targets.autotask.catalog import load_catalog
 from bulkops.targets.autotask.session import connect
 from bulkops.targets.base import Target
@@ -63,6 +64,7 @@ DAYS = (
 )  # fmt: skip
 NOONS = tuple(f"{day}T12:00:00.000Z" for day in DAYS)
 BOTH = (True, False)
+NOTHING = (None,)
 PEOPLE: Mapping[str, Pool] = {"assignedResourceID": "Resources", "assignedResourceRoleID": "Roles"}
 SPAN: Mapping[str, Pool] = {"startDateTime": NOONS, "endDateTime": NOONS}
 
@@ -103,6 +105,14 @@ TODO: Mapping[str, Pool] = {
 }  # fmt: skip
 KINDS = (
     Kind(entity="Tasks", action=UPDATE, fields={**TASK, "status": (1, 5, 8)}),
+    # Of tasks that have secondary resources and no primary one, what those need is taken away.
+    Kind(
+        entity="Tasks", action=UPDATE,
+        fields={
+            "title": ("B",), "billingCodeID": NOTHING, "departmentID": NOTHING,
+            "assignedResourceID": NOTHING, "assignedResourceRoleID": NOTHING,
+        },
+    ),
     Kind(
         entity="Tasks", action=CREATE, fields=TASK,
         given={"projectID": "Projects", "title": ("A",), "status": (1, 5, 8), "taskType": (1, 2)},
@@ -360,6 +370,21 @@ def _cell(value: Scalar) -> str:
     return "" if value is None else str(value)
 
 
+def _leave_to_helpers(store: Store, rng: random.Random) -> None:
+    """Some tasks get a secondary resource; most of them lose their primary one, and what is needed then."""
+    tasks, helpers = store.table("Tasks"), store.table("TaskSecondaryResources")
+    held = [store.table("ResourceRoles")[id] for id in store.table("ResourceRoles").ids]
+    for number in rng.sample(tasks.ids, len(tasks) // 2):
+        pair = rng.choice(held)
+        lost = {name: None for name in ("billingCodeID", "departmentID") if rng.random() < 0.4}
+        if rng.random() < 0.8:
+            lost |= dict.fromkeys(("assignedResourceID", "assignedResourceRoleID"))
+        elif tasks[number].get("assignedResourceID") == pair["resourceID"]:
+            continue
+        tasks.update(number, lost)
+        helpers.insert({"taskID": number, "resourceID": pair["resourceID"], "roleID": pair["roleID"]})
+
+
 @asynccontextmanager
 async def world(folder: Path, seed: int) -> AsyncIterator[World]:
     """Half of the seeds answer the open questions as the simulator does by itself."""
@@ -367,6 +392,7 @@ async def world(folder: Path, seed: int) -> AsyncIterator[World]:
     switches = {name: rng.choice(answers) for name, answers in VARIANTS.items()} if seed % 2 else {}
     options = Options(release_ms=0, tiers=False, threshold=1_000_000, switches=switches, seed=seed)
     async with running(options) as simulator:
+        _leave_to_helpers(simulator.store, rng)
         tenant = Tenant(
             name="acme",
             url=simulator.url,

@@ -378,3 +378,27 @@ async def test_memory_stays_flat_at_200_000_rows() -> None:
 
     await peak(1000)
     assert await peak(200_000) < 1.5 * await peak(20_000)
+
+
+# --- what they were chosen by
+
+
+async def test_what_no_longer_answers_the_query_is_held(desk: Desk) -> None:
+    """Somebody completed a task since the plan was made: it is one of those no more, and is named."""
+    plan = await desk.plan(step("id: id, title: {value: New}"))
+    desk.target.rows["Tasks"][31] |= {"status": 5, "estimatedHours": 9}
+    desk.target.rows["Tasks"][33]["estimatedHours"] = 9
+    assert plan.total == 2
+    status = await apply_plan(plan, desk.target)
+    assert (status.counts["applied"], status.counts["held"]) == (1, 1)
+    told = "status was 1 (New) and is 5 (Complete) now: it was changed since the plan was made"
+    assert plan.fate(1).reason == told
+    assert [one.id for one in desk.target.writes] == [33]
+
+
+async def test_what_steps_before_did_holds_no_record_of_a_query(desk: Desk) -> None:
+    """Both steps ask for open tasks, and the first one completes them."""
+    second = step("id: id, title: {value: Done}").replace("name: a,", "name: b,", 1)
+    plan = await desk.plan(step("id: id, status: {value: Complete}") + second)
+    status = await apply_plan(plan, desk.target)
+    assert (status.counts["applied"], status.counts["held"]) == (4, 0)

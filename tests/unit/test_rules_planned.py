@@ -189,14 +189,28 @@ async def test_like_effects_are_told_once_and_beside_their_rows(desk: Desk) -> N
         target, step("Projects", "update", "extProjectNumber", fields), a="Key\nP61\nP62\n"
     )
     notes = [list(change.notes) for change in plan.changes()]
-    assert notes == [["completes 2 open tasks, 2.5 hours remain"], ["no task is open"]]
+    assert notes == [["completes 2 open tasks, 2.5 hours remain"], []]
     assert change_json(plan.change(1))["notes"] == notes[0]
-    assert plan.header.warnings[0] == (
-        "a: 2 updates: completing a project, the API completes its open tasks and sets their remaining hours "
-        "to 0 (2 open tasks, 2.5 remaining hours in all). Projects 61: completes 2 open tasks, 2.5 hours "
-        "remain; Projects 62: no task is open"
+    completed, counted, fired = plan.header.warnings[:3]
+    assert completed == (
+        "a: 1 update: completing a project, the API completes its open tasks and sets their remaining hours "
+        "to 0 (2 open tasks, 2.5 remaining hours in all). Projects 61 (Move): completes 2 open tasks, 2.5 "
+        "hours remain"
     )
-    assert "a: 2 updates: the tenant's workflow rules may fire" in plan.header.warnings[1]
+    assert counted.startswith(
+        "a: 2 updates: completing a project, the API sets its completedPercentage to 100"
+    )
+    assert "a: 2 updates: the tenant's workflow rules may fire" in fired
+
+
+async def test_of_projects_without_open_tasks_no_task_is_told(desk: Desk) -> None:
+    """Nothing is completed with them, so nothing is said of it."""
+    projects: Rows = [{**FIRM["Projects"][0], "id": 61, "extProjectNumber": "P61"}]
+    target = Listening({"Projects": projects, "Tasks": [task(3, projectID=61, status=5)]})
+    fields = "extProjectNumber: Key, status: {value: Complete}"
+    plan = await desk.plan(target, step("Projects", "update", "extProjectNumber", fields), a="Key\nP61\n")
+    assert plan.change(1).action.value == "update"
+    assert not [told for told in plan.header.warnings if "open task" in told]
 
 
 async def test_doubts_go_and_say_so(desk: Desk) -> None:
@@ -207,7 +221,7 @@ async def test_doubts_go_and_say_so(desk: Desk) -> None:
     )
     assert plan.change(1).notes == ("may be refused: the project is complete: project 60 (Move)",)
     assert plan.header.warnings[0] == (
-        "a: 1 update may be refused: the project is complete. Tasks 1: project 60 (Move)"
+        "a: 1 update may be refused: the project is complete. Tasks 1 (T): project 60 (Move)"
     )
 
 

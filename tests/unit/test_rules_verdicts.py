@@ -114,7 +114,9 @@ TASK = {
     "assignedResourceID": 1,
     "assignedResourceRoleID": 10,
     "billingCodeID": 20,
+    "departmentID": 90,
 }
+UNASSIGNED = {**TASK, "assignedResourceID": None, "assignedResourceRoleID": None}
 TICKET = {"companyID": 30, "contactID": 50, "companyLocationID": 40, "status": 1}
 
 
@@ -243,6 +245,10 @@ REJECTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str
     ("TaskNotes", CREATE, {"taskID": 80, "publish": 1, "createdByContactID": 52}, {},
      "choose a contact that is active"),
     ("ProjectNotes", CREATE, {"projectID": 61}, {}, "is a Baseline"),
+    ("Tasks", UPDATE, {"assignedResourceID": None, "assignedResourceRoleID": None},
+     {**TASK, "billingCodeID": None, "departmentID": None}, "it needs billingCodeID and departmentID"),
+    ("Tasks", UPDATE, {"billingCodeID": None}, UNASSIGNED, "it needs billingCodeID: give"),
+    ("Tasks", UPDATE, {"departmentID": None}, UNASSIGNED, "it needs departmentID: give"),
     # --- tickets
     ("Tickets", CREATE, {"companyID": 30, "assignedResourceID": 1}, {}, "in a role, so give both"),
     ("Tickets", UPDATE, {"companyID": 31, "contactID": 51}, TICKET,
@@ -312,6 +318,8 @@ DOUBTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]
     ("Phases", UPDATE, {"parentPhaseID": 70}, {"projectID": 60}, "its own parent"),
     ("TaskSecondaryResources", CREATE, {"taskID": 81, "resourceID": 1, "roleID": 10}, {},
      "no billingCodeID and no dep"),
+    ("Tasks", UPDATE, {"title": "x"}, {**UNASSIGNED, "billingCodeID": None}, "it has no billingCodeID"),
+    ("Tasks", UPDATE, {"departmentID": 4}, {**UNASSIGNED, "billingCodeID": None}, "it has no billingCodeID"),
     ("TaskSecondaryResources", CREATE, {"taskID": 80, "resourceID": 2, "roleID": 11}, {},
      "secondary resource of the"),
     ("TaskPredecessors", CREATE, {"predecessorTaskID": 81, "successorTaskID": 80}, {},
@@ -353,6 +361,7 @@ DOUBTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]
 
 EFFECTS: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]] = [
     ("Projects", UPDATE, {"status": 5}, {"status": 1}, "completes 2 open tasks, 6.5 hours remain"),
+    ("Projects", UPDATE, {"status": 5}, {"status": 1}, "sets its completedPercentage to 100"),
     ("Projects", UPDATE, {"status": 8}, {"status": 2}, "active"),
     ("Tasks", UPDATE, {"status": 5}, TASK, "sets its remainingHours to 0"),
     ("Tasks", UPDATE, {"remainingHours": 3}, {**TASK, "status": 5},
@@ -409,6 +418,9 @@ def test_what_the_api_does_besides_is_told(
         ("Tasks", CREATE, {**TASK, "title": "x"}, {}),
         ("Tasks", UPDATE, {"title": "x"}, {"projectID": 60, "assignedResourceID": 3}),
         ("Tasks", UPDATE, {"assignedResourceID": None, "assignedResourceRoleID": None}, TASK),
+        ("Tasks", UPDATE, {"title": "x"}, UNASSIGNED),
+        ("Tasks", UPDATE, {"billingCodeID": 20}, {**UNASSIGNED, "billingCodeID": None}),
+        ("Tasks", UPDATE, {"billingCodeID": None, "title": "x"}, {**UNASSIGNED, "id": 81}),
         ("Tasks", CREATE, {**TASK, "projectID": Created(change=1)}, {}),
         ("Tasks", CREATE, {**TASK, "assignedResourceID": Created(change=1)}, {}),
         ("Tasks", UPDATE, {"endDateTime": "2026-02-10"}, {**TASK, "projectID": 62, "id": 83}),

@@ -6,7 +6,7 @@ what both say of random changes.
 
 from bulkops.targets.autotask.rules.case import Case
 from bulkops.targets.autotask.rules.finding import Finding, Kind
-from bulkops.targets.autotask.rules.judge import RULES, clearings, judge, own_fields
+from bulkops.targets.autotask.rules.judge import RULES, judge, own_fields
 from bulkops.targets.autotask.rules.related import COUNTED, ENTITIES, READS, Planned, Related, Wanted
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Planned",
     "Related",
     "Wanted",
-    "clearings",
     "judge",
     "own_fields",
 ]

@@ -119,15 +119,13 @@ def named(entity: str, *records: RecordData) -> str:
 class Rule:
     """`check` is asked about changes that write one of the fields `on`; without `on`, about all.
 
-    `own` are fields of the record itself that it looks at, besides those it is called for. `is_clearing`: it
-    may find that fields have to be emptied first.
+    `own` are fields of the record itself that it looks at, besides those it is called for.
     """
 
     check: Callable[[Case], Iterator[Finding]]
     on: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
     actions: frozenset[Action] = WRITES
-    is_clearing: bool = False
 
     def is_asked(self, change: Change) -> bool:
         if change.action not in self.actions:
@@ -141,10 +139,6 @@ def rule(
     on: str = "",
     own: str = "",
     actions: frozenset[Action] = WRITES,
-    is_clearing: bool = False,
 ) -> Rule:
     """The fields as words in one text."""
-    return Rule(
-        check=check, on=frozenset(on.split()), own=frozenset(own.split()), actions=actions,
-        is_clearing=is_clearing,
-    )  # fmt: skip
+    return Rule(check=check, on=frozenset(on.split()), own=frozenset(own.split()), actions=actions)

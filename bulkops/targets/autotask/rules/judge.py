@@ -70,12 +70,6 @@ def judge(case: Case) -> Sequence[Finding]:
     return rejected or found
 
 
-def clearings(case: Case) -> Sequence[Finding]:
-    """What of the record has to be emptied before the change can be made, and nothing else."""
-    rules = [one for one in RULES.get(case.entity.name, ()) if one.is_clearing and one.is_asked(case.change)]
-    return [finding for one in rules for finding in one.check(case) if finding.clears]
-
-
 def own_fields(entity: Entity, written: Collection[str]) -> list[str]:
     """What rules look at of the record itself, where these fields are written. Read with the record."""
     names = {

@@ -17,6 +17,7 @@ from bulkops.targets.base import RecordData
 
 DEEPEST = 10  # phases above a phase that are looked at
 WORK_TYPE = 1  # BillingCodes.useType
+FOR_HELPERS = ("billingCodeID", "departmentID")
 
 
 # --- projects ---
@@ -32,22 +33,32 @@ def baseline_itself(case: Case) -> Iterator[Finding]:
 
 def completes_tasks(case: Case) -> Iterator[Finding]:
     """Completing a project completes its tasks and sets what remains of their hours to nothing."""
-    if case.ref("status") != COMPLETE or not case.is_update or case.change.id is None:
+    if not _becomes_complete(case) or case.change.id is None:
         return
     tasks = case.related.many("Tasks", "projectID", case.change.id)
-    if tasks is None:
+    still = [task for task in tasks or () if task.get("status") != COMPLETE]
+    if not still:
         return
-    still = [task for task in tasks if task.get("status") != COMPLETE]
     hours = round(sum(_hours(task) for task in still), 2)
-    amounts = {"open task": len(still), "remaining hour": hours}
-    detail = "no task is open"
-    if still:
-        what = "task" if len(still) == 1 else "tasks"
-        detail = f"completes {len(still):,} open {what}, {hours:,.10g} hours remain"
+    what = "task" if len(still) == 1 else "tasks"
     yield effect(
         "completing a project, the API completes its open tasks and sets their remaining hours to 0",
-        detail=detail, amounts=amounts,
-    )  # fmt: skip
+        detail=f"completes {len(still):,} open {what}, {hours:,.10g} hours remain",
+        amounts={"open task": len(still), "remaining hour": hours},
+    )
+
+
+def counts_as_done(case: Case) -> Iterator[Finding]:
+    """What a project keeps of its own completion is the API's: `completedPercentage` cannot be written."""
+    if _becomes_complete(case):
+        yield effect(
+            "completing a project, the API sets its completedPercentage to 100, and the dates of its "
+            "completion (completedDateTime, statusDateTime)"
+        )
+
+
+def _becomes_complete(case: Case) -> bool:
+    return case.is_update and case.ref("status") == COMPLETE
 
 
 def _hours(task: RecordData) -> float:
@@ -87,6 +98,7 @@ PROJECTS = (
     rule(dates.ends_after_work, on="endDateTime"),
     rule(dates.start_is_free, on="startDateTime"),
     rule(completes_tasks, on="status"),
+    rule(counts_as_done, on="status"),
     rule(dates.work_ends_later, on="status", own="endDateTime"),
     rule(becomes_baseline, on="projectType"),
     rule(reopens, on="status", own="status"),
@@ -129,6 +141,37 @@ def needs_work_type(case: Case) -> Iterator[Finding]:
             "billingCodeID is empty: a task with a primary resource needs a work type, so give one",
             about="assignedResourceID",
         )
+
+
+def needs_for_helpers(case: Case) -> Iterator[Finding]:
+    """With secondary resources only, a task needs a work type and a department (TaskEntity.htm).
+
+    A change that takes one of them away is refused. Where one is missing already, nothing says whether the
+    API looks at it again with every update.
+    """
+    if not case.is_update or not case.is_empty("assignedResourceID"):
+        return
+    empty = [name for name in FOR_HELPERS if case.is_empty(name)]
+    if not empty or not _has_helpers(case):
+        return
+    was_so = case.was("assignedResourceID") is None and any(case.was(name) is None for name in FOR_HELPERS)
+    if was_so:
+        text = "without a primary resource a task needs billingCodeID and departmentID for secondary ones"
+        yield doubt(text, detail=f"it has no {' and no '.join(empty)}")
+    else:
+        yield reject(
+            f"the task has secondary resources and no primary one then, so it needs {' and '.join(empty)}: "
+            "give what is empty, or take the secondary resources out first",
+            about=empty[0] if case.writes(empty[0]) else "assignedResourceID",
+        )
+
+
+def _has_helpers(case: Case) -> bool:
+    number = case.change.id
+    if number is None:
+        return False
+    held = case.related.many("TaskSecondaryResources", "taskID", number)
+    return bool(held) or case.related.planned.created("TaskSecondaryResources", number) > 0
 
 
 def is_work_type(case: Case) -> Iterator[Finding]:
@@ -229,6 +272,7 @@ TASKS = (
         on="assignedResourceID",
     ),
     rule(needs_work_type, on="assignedResourceID billingCodeID", own="assignedResourceID billingCodeID"),
+    rule(needs_for_helpers, own="assignedResourceID billingCodeID departmentID"),
     rule(is_work_type, on="billingCodeID"),
     rule(department_follows, on="assignedResourceID departmentID", own="assignedResourceID"),
     rule(location, on="companyLocationID", own="projectID"),

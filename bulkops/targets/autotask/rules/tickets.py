@@ -162,7 +162,7 @@ TICKETS = (
         partial(people.not_secondary, entity="TicketSecondaryResources", parent="ticketID"),
         on="assignedResourceID",
     ),
-    rule(moves, on="companyID", own="contactID companyLocationID", is_clearing=True),
+    rule(moves, on="companyID", own="contactID companyLocationID"),
     rule(contact, on="contactID", own="companyID"),
     rule(location, on="companyLocationID", own="companyID"),
     rule(has_queue),
