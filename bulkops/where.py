@@ -93,7 +93,10 @@ async def resolved(where: Where, references: References) -> tuple[list[Filter], 
     if faults:  # no query at all: without its conditions it would find everything
         return [], faults
     ids = {lookup: answer.id for lookup, answer in answers.items() if isinstance(answer, Found)}
-    return questions(_with_ids(where.filter, ids)) if where.filter else [EVERYTHING], []
+    try:
+        return questions(_with_ids(where.filter, ids)) if where.filter else [EVERYTHING], []
+    except ValueError:  # said by `read_where` already
+        return [], []
 
 
 def asked_about(conditions: Sequence[Condition]) -> Iterator[str]:

@@ -173,7 +173,7 @@ async def run_plan(
         _refused_before_writes(plan),
     ):
         line.say(f"asking {tenant.name} who it is")
-        async with connect(tenant) as target:
+        async with connect(tenant, max_calls=max_calls) as target:
             stopping.is_orderly = True
             return await apply_plan(
                 plan,

@@ -212,8 +212,9 @@ class Closing:
         fault = one.fault or self._hindered(one, inside, noted)
         needs = None
         if not fault and inside is not None and id is not None and self._recipe.note is not None:
-            needs = self._put_note(one, id, is_there=bool(noted))
-        premise = self._premise(one.project, id, is_touched=needs is not None) if id is not None else None
+            needs = self._put_note(one, id, inside, is_there=bool(noted))
+        is_noted = needs is not None
+        premise = self._premise(one.project, id, inside, is_touched=is_noted) if id is not None else None
         if id is not None:
             self._known.setdefault(id, one.line)
         first, surplus = self._as_written(one.cells)
@@ -230,18 +231,21 @@ class Closing:
         is_short = len(cells) < len(columns)
         return cells[: self._of_file], None if is_short else cells[len(columns) :]
 
-    def _put_note(self, one: Chosen, id: int, *, is_there: bool) -> FromStep | None:
+    def _put_note(self, one: Chosen, id: int, inside: Inside, *, is_there: bool) -> FromStep | None:
         """What the project has to wait for."""
         if is_there:
             self._noted += 1
             return None
         name = text_of(one.project.get(NAME)) if one.project else ""
-        premise = self._premise(one.project, id, is_touched=False)
+        premise = self._premise(one.project, id, inside, is_touched=False)
         self._notes.put({ID: str(id), NAME: name}, line=one.line, premise=premise)
         return FromStep(step=NOTES, key=(str(id),))
 
-    def _premise(self, project: RecordData | None, id: int, *, is_touched: bool) -> Premise:
-        """What was looked at before it was chosen to be closed.
+    def _premise(
+        self, project: RecordData | None, id: int, inside: Inside | None, *, is_touched: bool
+    ) -> Premise:
+        """What was looked at before it was chosen to be closed: its fields, and its open tasks where they
+        matter.
 
         `is_touched`: by a note of this plan, after which what the API keeps by itself (when something was
         last done to it) is another.
@@ -249,7 +253,16 @@ class Closing:
         shapes = [shape for name in self._guarded if (shape := self._shapes["Projects"].find(name))]
         names = [one.name for one in shapes if not (is_touched and one.is_read_only)]
         known = project or {}
-        return Premise(entity="Projects", id=id, values={n: known[n] for n in names if n in known})
+        is_counted = inside is not None and "Tasks" in self._shapes and self._asks_for_tasks
+        tally = inside.tally if inside is not None and is_counted else None
+        return Premise(
+            entity="Projects", id=id, values={n: known[n] for n in names if n in known}, tally=tally
+        )
+
+    @property
+    def _asks_for_tasks(self) -> bool:
+        """Whether the open tasks of a project were a reason to close it or not, or end with it."""
+        return self._completes or self._recipe.open_tasks is OpenTasks.REFUSE
 
     def _cells(self, project: RecordData | None, inside: Inside | None) -> dict[str, str]:
         if project is None:

@@ -84,8 +84,7 @@ class Gatherer:
         kind, found = stage.kind, Gathered(pile=(pile := Pile()))
         follows = ["departmentID"] if kind.entity == "Tasks" else []  # that of the task's resource
         names = list(dict.fromkeys(["id", *fields, *stage.names, *kind.hours, *follows]))
-        for where in asked:
-            own = _and(_eq(kind.person, self._giver), where)
+        for own in self._own(kind, asked):
             async for record in self._target.read(kind.entity, own, fields=_readable(stage.shape, names)):
                 if pile.add({name: record.get(name) for name in names}):
                     found.held.add(hours_of(kind, record))
@@ -95,6 +94,11 @@ class Gatherer:
             ids = [int(record["id"] or 0) for record in pile]
             found.on_it = await self.on_it(kind.also_on, ids)
         return found
+
+    def _own(self, kind: Kind, asked: Sequence[Filter]) -> Iterator[Filter]:
+        """The queries for what of `asked` is the person's."""
+        for where in asked:
+            yield from questions(_and(_eq(kind.person, self._giver), where))
 
     async def entries(
         self, stage: Stage, asked: Sequence[Filter], fields: Sequence[str], *, open_only: bool
@@ -202,9 +206,8 @@ class Gatherer:
 
     async def count(self, kind: Kind, asked: Sequence[Filter], also: Filter | None = None) -> int:
         """How many records of the person's own `asked` finds, at least."""
-        own = _eq(kind.person, self._giver)
-        own = own if also is None else _and(own, also)
-        return sum([await self._target.count(kind.entity, _and(own, where)) for where in asked])
+        every = [where if also is None else _and(also, where) for where in asked]
+        return sum([await self._target.count(kind.entity, own) for own in self._own(kind, every)])
 
     async def count_entries(self, kind: Kind) -> int:
         """How many entries the person has, whatever they are on. 0 where they may not be read."""

@@ -10,7 +10,8 @@ from datetime import date
 
 from bulkops.errors import NoRouteError, RefusedError, RejectedError
 from bulkops.recipes.base import Known
-from bulkops.recipes.work import KINDS, hours_of, number
+from bulkops.record import Tally
+from bulkops.recipes.work import KINDS, hours_said, number
 from bulkops.references import candidates
 from bulkops.schema import Entity
 from bulkops.targets.autotask.query import MAX_CONDITIONS
@@ -41,6 +42,14 @@ class Inside:
     def amount(self) -> str:
         """`1 open task (12.5 hours)`."""
         return f"{self.tasks:,} open task{'' if self.tasks == 1 else 's'} ({self.hours:,.10g} hours)"
+
+    @property
+    def tally(self) -> Tally:
+        """What there is to complete, counted as here."""
+        return Tally(
+            entity="Tasks", parent="projectID", field="status", unless=COMPLETE, word="open task",
+            count=self.tasks,
+        )  # fmt: skip
 
     @property
     def late_text(self) -> str:
@@ -98,7 +107,7 @@ class Insides:
 def _add(inside: Inside, record: RecordData, shape: Entity) -> None:
     if shape.name == "Tasks" and record.get("status") != COMPLETE:
         inside.tasks += 1
-        inside.hours = round(inside.hours + (hours_of(_TASKS, record) or 0.0), 2)
+        inside.hours = round(inside.hours + (next(hours_said(_TASKS, record), 0.0)), 2)
     day = record_day(shape.name, record, _ENDS[shape.name])
     if day is not None and inside.ends is not None and day > inside.ends:
         inside.late.append((day, f"{shape.name} {candidates(shape, [record])}"))

@@ -114,12 +114,13 @@ class Reassignment:
         self.faults = list(dict.fromkeys(self.faults))
 
     def _too_long(self, where: Where, work: str) -> list[Fault]:
-        """Work that is found by entries is asked for by its ids as well, for which there must be room."""
-        if where.filter is None or not any(kind.is_entry and kind.work == work for kind in self._kinds()):
+        """Whose the work is, or its ids, and that it is open are asked for as well: there must be room."""
+        if where.filter is None:
             return []
         by_id = {"op": "in", "field": "id", "value": [0]}
+        still_open = self._still_open(self._shapes[work])
         try:
-            questions({"op": "and", "items": [by_id, where.filter]})
+            questions({"op": "and", "items": [by_id, *([still_open] if still_open else []), where.filter]})
         except ValueError as error:
             return [Fault(where=self._recipe.where[0].where, message=f"`where` {error}")]
         return []
@@ -192,10 +193,21 @@ class Reassignment:
         return Gatherer(self._target, giver, [one.id for one in self._cast.takers], progress)
 
     def _filters(self, one: Stage) -> Sequence[Filter]:
-        """Which of the work is meant: without a word, what is still to be done."""
-        if one.work.name in self._asked:
-            return self._asked[one.work.name]
-        return [open_filter(one.work) or EVERYTHING]
+        """Which of the work is meant: what is still to be done, unless `where` says that itself."""
+        asked = self._asked.get(one.work.name, [EVERYTHING])
+        still_open = self._still_open(one.work)
+        if still_open is None:
+            return asked
+        return [
+            still_open if each == EVERYTHING else {"op": "and", "items": [still_open, each]} for each in asked
+        ]
+
+    def _still_open(self, work: Entity) -> Filter | None:
+        return open_filter(work) if self._is_open_only(work) else None
+
+    def _is_open_only(self, work: Entity) -> bool:
+        named = {name.casefold() for name in asked_about(self._recipe.where)}
+        return not named & {name.casefold() for name in open_fields(work)}
 
     # --- the rows ---
 
@@ -237,7 +249,7 @@ class Reassignment:
         else:
             primary = [name for name in ("assignedResourceID",) if one.work.find(name)]
             names = ["id", *one.names, *wanted, *primary, *open_fields(one.work)]
-            held = await gatherer.entries(one, asked, names, open_only=not self._recipe.where)
+            held = await gatherer.entries(one, asked, names, open_only=self._is_open_only(one.work))
             records = [entry.work for entry in held.entries]
         if is_of_project(one.work.name, by):
             projects = (number(record.get("projectID")) for record in records or held.pile or ())
@@ -252,7 +264,7 @@ class Reassignment:
         """The fields of the work by which it was chosen and given to somebody, as far as this plan itself
         leaves them alone: its own writes, and when the API last saw one, are nobody's doing.
         """
-        chosen = list(asked_about(self._recipe.where)) or open_fields(one.work)
+        chosen = [*asked_about(self._recipe.where), *open_fields(one.work)]
         shapes = [one.work.find(name) for name in (*chosen, field_for(one.work.name, self._by))]
         is_first = one is self._stages[0] and not one.kind.is_entry
         ours = {"id", *(self._written(one.work.name) if one.kind.is_entry else ())}

@@ -7,7 +7,7 @@ Sources: TasksEntity.htm, TicketsEntity.htm, TaskSecondaryResourcesEntity.htm an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bulkops.job.model import FieldSpec, MadeSource, Step, StepAction
@@ -161,12 +161,18 @@ def open_fields(work: Entity) -> list[str]:
 
 
 def hours_of(kind: Kind, record: RecordData) -> float | None:
-    """What remains to be done, else what was estimated. None: nobody said."""
+    """What remains to be done, else what was estimated. None: nobody said; open work of which nothing remains
+    is estimated again.
+    """
+    return next((hours for hours in hours_said(kind, record) if hours), None)
+
+
+def hours_said(kind: Kind, record: RecordData) -> Iterator[float]:
+    """What a record says of its hours: what remains, then what was estimated."""
     for name in kind.hours:
         value = record.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    return None
+            yield float(value)
 
 
 def number(value: Scalar) -> int | None:

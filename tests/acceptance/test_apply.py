@@ -145,6 +145,19 @@ def test_only_so_many_writes_are_sent_as_asked_for(desk: Desk) -> None:
     arrived(desk.simulator, 20)
 
 
+def test_not_even_the_beginning_makes_more_calls_than_allowed(desk: Desk) -> None:
+    """Asking how full the window is fails and is repeated: that counts, and the run ends before a write."""
+    desk.plan(desk.customers(3))
+    desk.simulator.faults({"call": "metadata", "entity": "ThresholdInformation", "do": "status", "code": 500})
+    before = desk.simulator.stats()["requests"]
+    ran = desk.run("apply", "customers.plan", "--yes", "--max-calls", "3", code=None)
+    assert "--max-calls" in ran.out + ran.err
+    assert ran.code in (1, 6)
+    assert desk.simulator.stats()["requests"] - before <= 3
+    assert desk.simulator.writes() == 0
+
+
+
 def test_one_plan_is_applied_by_one_process(own_desk: OwnDesk) -> None:
     """A second apply is refused while the first one lives, and `status` says that it runs."""
     desk = own_desk()

@@ -266,7 +266,8 @@ class _Trial:
         return sum("zoneInformation" not in e["path"] for e in log), sum(map(is_write, log))
 
     async def _apply(self, plan: Plan, stop: bulkops.Stop, limits: Mapping[str, Any]) -> None:
-        async with connect(self._tenant, rng=NoWait(), reconnect_s=(0.0,)) as target:
+        most = limits.get("max_calls")
+        async with connect(self._tenant, rng=NoWait(), reconnect_s=(0.0,), max_calls=most) as target:
             await bulkops.apply_plan(plan, target, stop=stop, rng=NoWait(), **limits)
 
     # --- what came of it ---

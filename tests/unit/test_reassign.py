@@ -144,12 +144,29 @@ async def test_work_goes_round_by_id_and_completed_work_stays(reassigned: Reassi
     assert plan.header.counts["rejected"] == 0
 
 
-async def test_a_where_says_which_work_completed_or_not(reassigned: Reassigned) -> None:
-    """With `where` nothing else is left out."""
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("[{field: projectID, op: eq, value: 7}]", {3}),
+        ("[{field: projectID, op: eq, value: 7}, {field: status, op: exist}]", {3, 4}),
+        ("[{field: Status, op: eq, value: 5}]", {4, 5}),
+    ],
+)
+async def test_completed_work_stays_unless_the_where_speaks_of_it(
+    reassigned: Reassigned, where: str, expected: set[int]
+) -> None:
+    """A condition narrows what is open; only one about the status itself reaches what is complete."""
     tasks = [task(3), task(4, status=5), task(5, status=5, projectID=8)]
-    where = "[{field: projectID, op: eq, value: 7}]"
     plan = await reassigned.plan({"Tasks": tasks}, job("kim13", where=where))
-    assert given(plan) == {3: KIM, 4: KIM}
+    assert given(plan) == dict.fromkeys(expected, KIM)
+
+
+async def test_open_work_of_which_nothing_remains_counts_as_it_was_estimated(reassigned: Reassigned) -> None:
+    """What is divided by is what is shown: hours that are used up are no reason to guess."""
+    tasks = [task(n, remainingHours=0.0 if n < 5 else 8.0, estimatedHours=8.0) for n in range(3, 7)]
+    plan = await reassigned.plan({"Tasks": tasks}, job("kim13", "lee14", divide="least_loaded"))
+    assert sorted(given(plan).values()) == [KIM, KIM, LEE, LEE]
+    assert "no hours" not in "\n".join(str(plan.header.extra).split(","))
 
 
 async def test_the_role_stays_where_the_colleague_has_it(reassigned: Reassigned) -> None:

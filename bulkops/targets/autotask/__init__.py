@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from bulkops.tenant import Tenant
 
 
-def connect(tenant: Tenant) -> AbstractAsyncContextManager[AutotaskTarget]:
-    """The tenant's target, open as long as the context. TenantError where it cannot be reached."""
+def connect(tenant: Tenant, *, max_calls: int | None = None) -> AbstractAsyncContextManager[AutotaskTarget]:
+    """The tenant's target, open as long as the context. TenantError where it cannot be reached.
+
+    `max_calls`: what opening it may cost at most, for a run that may make no more.
+    """
     from bulkops.targets.autotask import session  # the catalog is wanted without HTTP, too
 
-    return session.connect(tenant)
+    return session.connect(tenant, max_calls=max_calls)

@@ -43,10 +43,12 @@ async def connect(
     *,
     total_s: float = TOTAL_S,
     reconnect_s: Sequence[float] = ON_THE_WAY_S,
+    max_calls: int | None = None,
     rng: random.Random | None = None,
 ) -> AsyncIterator[AutotaskTarget]:
     """The tenant's target, open as long as the context. `total_s`: how long one answer is waited for;
-    `reconnect_s`: waits between attempts, later on, to reach a server that cannot be reached.
+    `reconnect_s`: waits between attempts, later on, to reach a server that cannot be reached; `max_calls`:
+    what opening may cost at most, for a run that may make no more.
 
     TenantError where the tenant cannot be reached or refuses the credentials: nothing was written then.
     """
@@ -56,7 +58,8 @@ async def connect(
         sharing(tenant, zone) as (limiter, pool),
         Connection(tenant, zone, rng=rng, total_s=total_s) as connection,
     ):
-        door = Door(connection, limiter, pool, CallCount(read=1), budget=tenant.budget, said=Threshold())
+        calls = CallCount(read=1, most=max_calls)
+        door = Door(connection, limiter, pool, calls, budget=tenant.budget, said=Threshold())
         await _first_call(door, limiter, tenant)
         door.calls.opening = door.calls.read
         async with _meanwhile(door.keep_learning(), "bulkops-usage"):
@@ -154,6 +157,8 @@ async def _first_call(door: Door, limiter: Limiter, tenant: Tenant) -> None:
                 logger.warning("usage cannot be read, calls go slowly", extra={"reason": str(error)})
                 return
     except NotSentError as error:
+        if door.calls.is_spent:
+            return  # whoever asks for more is told so
         raise TenantError(f"tenant {tenant.name}: {error}. Check the network and the tenant's url") from error
     except CallError as error:
         raise TenantError(f"tenant {tenant.name}: {error}") from error
