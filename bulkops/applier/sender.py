@@ -236,10 +236,14 @@ class Sender:
                 work.floor = await self._floor(lane, work)
         if drift := next((one for one in found.values() if one.is_drift), None):
             self._on_drift(drift)
-        for work in works:
-            if (finding := found.get(work.change.n)) is not None and not self._is_shut(lane):
-                lane.wake_armer.set()  # there is room for others
-                self._conclude(work, finding.kind, record_id=work.change.id, reason=finding.reason)
+        told = [work for work in works if work.change.n in found]
+        if self._is_shut(lane):  # meanwhile: it is read again when its turn comes again
+            lane.give_back(told)
+            told = []
+        for work in told:
+            finding = found[work.change.n]
+            lane.wake_armer.set()  # there is room for others
+            self._conclude(work, finding.kind, record_id=work.change.id, reason=finding.reason)
         return [work for work in works if work.change.n not in found]
 
     def _on_drift(self, drift: Finding) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from bulkops.progress import Stop
 from bulkops.record import Row, Value
 from bulkops.schema import Entity
 from bulkops.settle import doubts
+from bulkops.targets.base import RecordData
 from bulkops.targets.memory import Failure, MemoryTarget, committing
 
 LOST = InDoubtError("the connection was closed before an answer came")
@@ -362,3 +363,40 @@ async def test_a_plan_refused_by_a_limit_was_not_begun(tmp_path: Path) -> None:
         await apply(plan, target)
     (tmp_path / "copy.plan").write_bytes((tmp_path / "x.plan").read_bytes())
     assert (await apply(Plan.open(tmp_path / "copy.plan"), target)).counts["applied"] == 1
+
+
+class ClosesMeanwhile(MemoryTarget):
+    """The entity's first write is refused as having no route while a later batch of it is read."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.reading, self.refused = asyncio.Event(), asyncio.Event()
+
+    async def update(self, entity: str, id: int, values: Any, **more: Any) -> None:
+        await self.reading.wait()
+        self.refused.set()
+        raise NO_ROUTE
+
+    async def read(self, entity: str, where: Any, **more: Any) -> AsyncIterator[RecordData]:
+        if 502 in where.get("value", ()):
+            self.reading.set()
+            await self.refused.wait()
+            await asyncio.sleep(0)
+        async for record in super().read(entity, where, **more):
+            yield record
+
+
+async def test_an_entity_that_closes_while_a_batch_is_read_ends_the_run(tmp_path: Path) -> None:
+    """What the read said of its rows is not lost with it: they stay pending, and the run does not wait."""
+    target = ClosesMeanwhile()
+    for n in range(1, 503):
+        target.load("Companies", {"id": n, "phone": "old" if n == 500 else "new"})
+    rows = [
+        replace(change(n, Action.UPDATE, "Companies", {"phone": "new"}), id=n,
+                fields={"phone": FieldDiff(before="old", after="new")})
+        for n in range(1, 503)
+    ]  # fmt: skip
+    status = await apply(plan_of(tmp_path, rows), target)
+    assert status.state == "stopped"
+    assert status.counts["pending"] >= 1
+    assert "cannot be written" in (status.waiting or "")
