@@ -1,8 +1,8 @@
 """What of a large plan is worth showing: changes that do the same are told once, outliers one by one.
 
 Two updates are alike where they belong to one step and change the same fields from the same values to the
-same ones; two rejected rows where they are rejected for the same reason, whatever it quotes. Reads the plan
-once.
+same ones, with like notes; two rejected rows where they are rejected for like reasons, whatever these quote.
+Reads the plan once.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ _GROUPED = (Action.UPDATE, Action.REJECTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A change that is shown, and how many more are like it."""
+    """A change that is shown, and how many are like it; `is_same`: with the same reason to the letter."""
 
     n: int
     more: int = 0
+    is_same: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,7 +35,9 @@ class _Kind:
     """Changes that are alike: the first one, and how many they are."""
 
     first: int
+    reason: str | None
     count: int = 0
+    is_same: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,16 +50,17 @@ class _Kinds:
         key = _pattern(change)
         kind = self.known.get(key)
         if kind is None and len(self.known) < MOST_KINDS:
-            kind = self.known[key] = _Kind(first=change.n)
+            kind = self.known[key] = _Kind(first=change.n, reason=change.reason)
         if kind is not None:
             kind.count += 1
+            kind.is_same = kind.is_same and change.reason == kind.reason
 
     def shown(self, most: int) -> list[Shown]:
         """The largest groups and the first outliers."""
         groups = sorted((kind for kind in self.known.values() if kind.count > 1), key=lambda k: -k.count)
         singles = (kind for kind in self.known.values() if kind.count == 1)
         picked = [*groups[:most], *(kind for kind, _ in zip(singles, range(most), strict=False))]
-        return [Shown(n=kind.first, more=kind.count - 1) for kind in picked]
+        return [Shown(n=kind.first, more=kind.count - 1, is_same=kind.is_same) for kind in picked]
 
 
 def worth_showing(plan: Plan, most: int) -> list[Shown]:
@@ -93,4 +97,5 @@ def _pattern(change: Change) -> Hashable:
     if change.action is Action.REJECTED:
         return digest((change.step, pattern(change.reason))) if change.reason else change.n
     told = tuple((name, diff.before, diff.after) for name, diff in change.fields.items())
-    return digest((change.step, told)) if told else change.n
+    notes = tuple(map(pattern, change.notes))
+    return digest((change.step, told, notes)) if told else change.n

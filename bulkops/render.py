@@ -40,7 +40,6 @@ _FATES = {
     Action.UNCHANGED: "unchanged",
     Action.REJECTED: "rejected",
 }
-_LIKE = {Action.UPDATE: "with the same change", Action.REJECTED: "for the same reason"}
 SHOWN = 10  # changes that `plan` prints of each kind, and as many groups; `show` prints all
 FIELDS = 20  # of one change that `plan` prints
 WIDEST = 100  # characters of one value
@@ -92,7 +91,8 @@ def _some_lines(plan: Plan, most: int) -> Iterator[Line]:
         change, row = next(plan.items(one.n - 1))
         left[change.action] -= 1 + one.more
         known = labels.get(change.entity, {})
-        yield from _change_lines(change, names.of(change, row), known, more=one.more, fields=FIELDS)
+        alike = f" and {one.more:,} more {_like(change, is_same=one.is_same)}" if one.more else ""
+        yield from _change_lines(change, names.of(change, row), known, alike=alike, fields=FIELDS)
     more = [f"{n:,} more {_FATES[action]}" for action, n in left.items() if n]
     if more:
         yield f"  … and {', '.join(more)}: see them all with `{command('show', plan.path)}`", ""
@@ -149,13 +149,12 @@ def _cost_line(header: Header) -> str:
 
 
 def _change_lines(
-    change: Change, called: str, labels: Labels, *, more: int = 0, fields: int | None = None
+    change: Change, called: str, labels: Labels, *, alike: str = "", fields: int | None = None
 ) -> Iterator[Line]:
-    """`called`: what people call its record; `more`: how many changes are like this one; `fields`: how
+    """`called`: what people call its record; `alike`: how many changes are like this one; `fields`: how
     many are shown at most.
     """
     mark, style = MARKS[change.action]
-    alike = f" and {more:,} more {_LIKE[change.action]}" if more else ""
     yield printable(f"{mark} {_known(change, called)}{alike}"), style
     if change.reason:
         yield f"    {printable(change.reason)}", style
@@ -170,6 +169,12 @@ def _change_lines(
         yield f"    … and {len(change.fields) - fields} more fields", ""
     for note in change.notes:
         yield f"    note: {printable(note)}", "yellow"
+
+
+def _like(change: Change, *, is_same: bool) -> str:
+    if change.action is Action.UPDATE:
+        return "with the same change"
+    return "for the same reason" if is_same else "for a like reason"
 
 
 def _known(change: Change, name: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from bulkops.change import folded, match_key
 from bulkops.errors import Fault, JobError, RowsAtFault, SourceError
 from bulkops.grouping import Grouped
+from bulkops.job.model import FileSource
 from bulkops.job.yamlfile import position
 from bulkops.planner.belonging import BONDS
 from bulkops.planner.doubtful import Doubtful
@@ -146,7 +147,7 @@ async def refusal(
         found.add(str(fault.place), str(fault.error))
     faults = sorted(dict.fromkeys([*examined.faults, *check.faults, *also]), key=position)
     lines = list(found.lines())
-    if found.is_shortened:
+    if found.is_shortened and all(isinstance(ready.step.source, FileSource) for ready in examined.steps):
         lines.append(f"Every one of them: bulkops validate {examined.steps[0].step.file} --json")
     return JobError(faults, rows=RowsAtFault(read=check.rows, at_fault=check.at_fault, lines=tuple(lines)))
 

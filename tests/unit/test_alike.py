@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,20 @@ def test_many_rows_rejected_for_one_reason_are_one_line(tmp_path: Path) -> None:
         "! Tasks  (t.csv:702)",
         "    column Due '31/02': no such date",
     ]
+
+
+def test_rows_rejected_for_like_reasons_are_not_said_to_have_the_same(tmp_path: Path) -> None:
+    """What the first one says of itself is not said of the others."""
+    lines = shown(plan_of(tmp_path, [rejected(n, f"it has {n} open tasks") for n in range(1, 1501)]))
+    assert lines[4] == "! Tasks  (t.csv:2) and 1,499 more for a like reason"
+
+
+def test_a_change_with_a_note_of_its_own_is_no_like_of_others(tmp_path: Path) -> None:
+    """The note is shown beside those that have it, and not beside the whole group."""
+    changes = [update(n, 1, 5) for n in range(1, 1501)]
+    changes[3] = replace(changes[3], notes=("may be refused",))
+    found = worth_showing(plan_of(tmp_path, changes), SHOWN)
+    assert [(one.n, one.more) for one in found] == [(1, 1498), (4, 0)]
 
 
 def test_what_is_alike_is_alike_in_everything(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ async def test_open_work_of_which_nothing_remains_counts_as_it_was_estimated(rea
     """What is divided by is what is shown: hours that are used up are no reason to guess."""
     tasks = [task(n, remainingHours=0.0 if n < 5 else 8.0, estimatedHours=8.0) for n in range(3, 7)]
     plan = await reassigned.plan({"Tasks": tasks}, job("kim13", "lee14", divide="least_loaded"))
-    assert sorted(given(plan).values()) == [KIM, KIM, LEE, LEE]
+    assert list(given(plan).values()).count(KIM) == 2 == list(given(plan).values()).count(LEE)
     assert "no hours" not in "\n".join(str(plan.header.extra).split(","))
 
 
