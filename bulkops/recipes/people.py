@@ -236,22 +236,23 @@ class Roles:
     def problem(self, colleague: Colleague, kind: Kind) -> str:
         """Why the person can hold no work of that kind; empty where nothing is known against it."""
         who, roles = colleague.person, self.of(colleague.id, kind)
+        apart = f"leave them out (hand {kind.entity} over in a job of its own, if they are to have the rest)"
         if kind.is_desk:
             if not roles and not self._unread & {"ResourceRoles", "ResourceServiceDeskRoles"}:
                 return (
                     f"{who} has no role at the service desk, which whoever is assigned to {kind.work} needs: "
-                    "give one in Autotask, or leave them out"
+                    f"give one in Autotask, or {apart}"
                 )
             has_queue = self._held.get(colleague.id, Held()).has_queue
             if not has_queue and not self._unread & {"ResourceRoles", "ResourceRoleQueues"}:
                 return (
                     f"{who} works in no queue, which whoever is assigned to {kind.work} needs: "
-                    "put them into one in Autotask, or leave them out"
+                    f"put them into one in Autotask, or {apart}"
                 )
         elif not roles and not self._unread & {"ResourceRoles", "ResourceRoleDepartments"}:
             return (
                 f"{who} has no role in a department, and a task's department is that of its resource: "
-                "give one in Autotask, or leave them out"
+                f"give one in Autotask, or {apart}"
             )
         return ""
 

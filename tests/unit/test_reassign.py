@@ -477,7 +477,8 @@ async def test_everything_that_is_wrong_is_told_at_once(reassigned: Reassigned) 
         "9: `Enginer` is no role. Did you mean `Engineer`?",
         "10: `Old` is inactive. Theirs: Engineer (5), Senior (6), Help Desk (7)",
         "11: New Comer (18) has no role in a department, and a task's department is that of its resource: "
-        "give one in Autotask, or leave them out",
+        "give one in Autotask, or leave them out (hand Tasks over in a job of its own, if they are to have "
+        "the rest)",
         "12: Max Gone (15, inactive) is no longer active, and work cannot be given to them",
         "13: `to` names Kim Lee (13) twice, here and in line 9",
         "14: Jane Doe (12) is whose work is handed over, and work cannot be given to them",
