@@ -106,6 +106,14 @@ class Change:
         lost = {name: FieldDiff(before=current.get(name), after=None) for name in names}
         return replace(self, fields={**lost, **self.fields}, cleared=tuple(sorted(names)))
 
+    def as_found(self, before: Mapping[str, Value | Unknown]) -> Change:
+        """The same, where its record held this in some of its fields, and not what the plan saw."""
+        fields = {
+            name: replace(diff, before=before[name]) if name in before else diff
+            for name, diff in self.fields.items()
+        }
+        return replace(self, fields=fields) if before else self
+
     def only(self, names: Iterable[str]) -> Change:
         """What is left to be done where only these fields differ. Nothing is cleared for nothing: where the
         others are so already, what is left is simply set.

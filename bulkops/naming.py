@@ -28,7 +28,11 @@ class RowNames:
         is_record = change.id is not None or "id" in change.key or change.file == change.entity
         if is_known or not is_record:
             return ""
-        cells = (row.cells[place] for place in self._places.get(change.step, ()) if place < len(row.cells))
+        return self.beside(change.step, row)
+
+    def beside(self, step: str, row: Row) -> str:
+        """The name that stands in the row, whatever else it is known by."""
+        cells = (row.cells[place] for place in self._places.get(step, ()) if place < len(row.cells))
         return " ".join(filter(None, map(str.strip, cells)))
 
 

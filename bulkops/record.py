@@ -34,12 +34,25 @@ class StoredText(str):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many records of `entity` belonged to a record: `parent` held its id, `field` not `unless`."""
+
+    entity: str
+    parent: str  # a field
+    field: str
+    unless: Scalar
+    word: str  # for one of them: `open task`
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Premise:
     """What a record held when the plan was made: what rests on it is written only while it holds that."""
 
     entity: str
     id: int
     values: Mapping[str, Scalar]
+    tally: Tally | None = None  # what belonged to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,14 +34,15 @@ def reversal(
     )  # fmt: skip
     if fate.state is not RowState.APPLIED and not is_only_cleared(fate):
         return _rejected(change, _unsettled(fate))
-    if fate.change.action is Action.DELETE:
-        return _of_delete(change, fate.change, shape)
+    written = fate.written
+    if written.action is Action.DELETE:
+        return _of_delete(change, written, shape)
     if current is None:
-        return _of_missing(change, fate.change.action)
-    if fate.change.action is Action.UPDATE:
-        applied = _clearing(fate.change) if is_only_cleared(fate) else fate.change
+        return _of_missing(change, written.action)
+    if written.action is Action.UPDATE:
+        applied = _clearing(written) if is_only_cleared(fate) else written
         return _of_update(change, applied, shape, current, labels or {})
-    return _of_create(change, fate.change, shape, current, aside)
+    return _of_create(change, written, shape, current, aside)
 
 
 def is_only_cleared(fate: Fate) -> bool:
@@ -125,6 +126,8 @@ def _of_update(
         field = shape.find(name)
         now = current.get(field.name if field else name)
         if isinstance(diff.before, Unknown) or equal(field, now, diff.before):
+            continue
+        if equal(field, diff.before, diff.after):  # somebody else had set it to that: no doing of ours
             continue
         if not equal(field, now, diff.after):
             known = labels.get(name, {})

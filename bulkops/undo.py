@@ -73,7 +73,7 @@ async def build_undo(
                 totals.add(change)
                 way.notices.add(change)
                 aftermath.note(change)
-                unread += bool(change.action.is_write and unknown_before(fate.change))
+                unread += bool(change.action.is_write and unknown_before(fate.written))
             warnings += way.notices.told()
             if unread:
                 warnings.append(

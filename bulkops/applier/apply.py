@@ -235,7 +235,7 @@ class _Run:
         turn comes.
         """
         for n in self._journal.in_doubt():
-            planned = self._plan.change(n)
+            planned = self._plan.fate(n).written
             work = Work(change=self._resolved(planned), floor=self._journal.floor(n), is_given=False)
             if (needed := self._without_id(planned)) is None:
                 self._doubt(work)
@@ -247,7 +247,7 @@ class _Run:
             if change.action is Action.CREATE and self._journal.kind(n) in (Kind.APPLIED, Kind.REJECTED):
                 self._doubts.sent_again(Doubt(change=self._resolved(change), floor=floor, is_earlier=True))
         for n in self._journal.begun():
-            change = self._resolved(self._plan.change(n))
+            change = self._resolved(self._plan.fate(n).written)
             self._doubt(Work(change=change, is_given=False), is_sure=True)
 
     def _resolved(self, change: Change) -> Change:

@@ -1,19 +1,19 @@
 """Reads the target for a batch of changes just before they are sent: what others did since is caught.
 
 A create whose key is in use by now is held; so is an update or a delete of a record that somebody changed,
-with the field, the values and, where the record says it, who; and so is what rests on such a record. A batch
-is up to 500 neighbours of a step, so that a row costs a five-hundredth of a call, in whatever order the rows
-come to be sent.
+with the field, the values and, where the record says it, who; and so is what rests on such a record (all in
+`guard`). A batch is up to 500 neighbours of a step, so that a row costs a five-hundredth of a call, in
+whatever order the rows come to be sent.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from bulkops.applier.drift import NO_LABELS, WHO, Labels, drifted, strayed
+from bulkops.applier.guard import SIZE, Finding, Guard, Seen
 from bulkops.change import Action, Change
 from bulkops.journal import Journal, Kind
 from bulkops.plan import Plan
@@ -25,26 +25,16 @@ from bulkops.references import can_be_asked_for, find_by_key, key_of
 from bulkops.schema import Entity
 from bulkops.settle.knowledge import Knowledge
 from bulkops.settle.verdict import listed
-from bulkops.targets.base import RecordData, Target
+from bulkops.targets.base import Target
 
-SIZE = 500  # what one query can ask for
 FRESH_S = 600.0  # after which what was read is too old to write by
 KEPT = 64  # batches that are remembered: rows of an old one may still wait for their parents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Why a change is not sent: held with a reason, or unchanged since it is so already."""
-
-    kind: Kind
-    reason: str | None = None
-    is_drift: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
     read_at: float
-    found: dict[int, Finding]
+    seen: Seen
 
 
 class Batches:
@@ -58,25 +48,28 @@ class Batches:
         self._target = target
         self._knowledge = knowledge
         self.on_drift = on_drift
-        self._labels: Mapping[str, Labels] = plan.header.extra.get("labels", {})
+        self._guard = Guard(plan, target, knowledge, on_drift)
         self._batches: OrderedDict[int, _Batch] = OrderedDict()
 
-    async def findings(self, changes: Sequence[Change]) -> dict[int, Finding]:
-        """Why some of these must not be sent, by number. Raises what the target's reads raise."""
-        told: dict[int, Finding] = {}
+    async def seen(self, changes: Sequence[Change]) -> Seen:
+        """Why some of these must not be sent, and what others find. Raises what the target's reads raise."""
+        told = Seen()
         for change in changes:
             if self._is_read(change):
-                batch = await self._batch(change.n)
-                if found := batch.found.get(change.n):
-                    told[change.n] = found
+                seen = (await self._batch(change.n)).seen
+                if finding := seen.findings.get(change.n):
+                    told.findings[change.n] = finding
+                elif before := seen.before.get(change.n):
+                    told.before[change.n] = before
         return told
+
+    def described(self, n: int) -> str:
+        """Row and record of a change."""
+        return self._guard.described(self._plan.change(n))
 
     def _is_read(self, change: Change) -> bool:
         """Whether something may have happened to it that a read would tell."""
-        if change.action is Action.CREATE and change.key:
-            return True
-        is_guarded = change.premise is not None or (change.action is not Action.CREATE and change.fields)
-        return bool(is_guarded) and self.on_drift is not OnDrift.OVERWRITE
+        return (change.action is Action.CREATE and bool(change.key)) or self._guard.watches(change)
 
     async def _batch(self, n: int) -> _Batch:
         first, last = self._span(n)
@@ -100,14 +93,13 @@ class Batches:
         for change in changes:
             if change.action is Action.CREATE and change.key and not _is_new(change):
                 groups[change.entity, tuple(change.key)].append(change)
-        found: dict[int, Finding] = {}
+        in_use: dict[int, Finding] = {}
         for (entity, names), members in groups.items():
             shape = (await self._knowledge.of(entity)).shape
             if shape.is_queryable:
-                found |= await self._keys_in_use(shape, names, members)
-        if self.on_drift is not OnDrift.OVERWRITE:
-            found |= await self._drifts(changes)
-        return _Batch(read_at=read_at, found=found)
+                in_use |= await self._keys_in_use(shape, names, members)
+        seen = await self._guard.look(changes)
+        return _Batch(read_at=read_at, seen=replace(seen, findings={**in_use, **seen.findings}))
 
     def _open(self, first: int, last: int) -> Iterator[Change]:
         """The changes of the batch that may still be sent and that a read tells something of."""
@@ -138,60 +130,6 @@ class Batches:
                 )
                 found[n] = Finding(kind=Kind.HELD, reason=reason)
         return found
-
-    async def _drifts(self, changes: Sequence[Change]) -> dict[int, Finding]:
-        """One read for the records of an entity, be they what is changed or what a change rests on."""
-        wanted: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
-        for change in changes:
-            for entity, id, names in _watched(change):
-                wanted[entity][id].update(names)
-        shapes = {entity: (await self._knowledge.of(entity)).shape for entity in wanted}
-        records = {
-            entity: await self._current(shapes[entity], ids)
-            for entity, ids in wanted.items()
-            if shapes[entity].is_queryable
-        }
-        found: dict[int, Finding] = {}
-        for change in changes:
-            for entity, id, _ in _watched(change):
-                record = records.get(entity, {}).get(id)
-                if record is None:
-                    continue
-                labels = self._labels.get(entity, NO_LABELS)
-                if finding := _finding(shapes[entity], change, id, record, labels):
-                    found[change.n] = finding
-        return found
-
-    async def _current(self, shape: Entity, ids: Mapping[int, Collection[str]]) -> dict[int, RecordData]:
-        shapes = [shape.find(name) for name in sorted({name for names in ids.values() for name in names})]
-        fields = [field.name for field in shapes if field is not None and field.is_queryable]
-        who = [name for name in WHO if shape.find(name) is not None]
-        current: dict[int, RecordData] = {}
-        for start in range(0, len(ids), SIZE):
-            where = {"op": "in", "field": "id", "value": sorted(ids)[start : start + SIZE]}
-            async for record in self._target.read(shape.name, where, fields=["id", *fields, *who]):
-                current[int(record["id"] or 0)] = record
-        return current
-
-
-def _watched(change: Change) -> Iterator[tuple[str, int, Collection[str]]]:
-    """The records that must be as the plan saw them, and their fields."""
-    if change.action is not Action.CREATE and change.id is not None:
-        yield change.entity, change.id, change.fields
-    if change.premise is not None:
-        yield change.premise.entity, change.premise.id, change.premise.values
-
-
-def _finding(shape: Entity, change: Change, id: int, record: RecordData, labels: Labels) -> Finding | None:
-    if (shape.name, id) != (change.entity, change.id):
-        seen = strayed(shape, change, record, labels)
-        reason = f"{shape.name} {id}: {seen.sentence()}"
-    else:
-        seen = drifted(shape, change, record, labels)
-        reason = seen.sentence()
-    if seen.texts:
-        return Finding(kind=Kind.HELD, reason=reason, is_drift=True)
-    return Finding(kind=Kind.UNCHANGED) if seen.is_done else None
 
 
 def _is_new(change: Change) -> bool:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bulkops.change import Action, Change, Unknown, equal
-from bulkops.record import Created
+from bulkops.change import Action, Change, Unknown, before_value, equal
+from bulkops.record import Created, Tally, Value
 from bulkops.schema import Entity
 from bulkops.targets.base import RecordData
+from bulkops.wording import counted
 
 WHO = ("lastActivityResourceID", "lastModifiedByResourceID", "lastActivityBy", "lastModifiedBy")
 """Where a record says who changed it last."""
@@ -22,6 +23,7 @@ LONGEST = 40  # characters of a value in a sentence
 
 Labels: TypeAlias = Mapping[str, Mapping[str, str]]  # field → value → label
 NO_LABELS: Labels = {}
+NO_NAMES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +39,16 @@ class Drift:
         return f"{'; '.join(self.texts)}: it was changed since the plan was made{by}"
 
 
-def drifted(shape: Entity, change: Change, record: RecordData, labels: Labels = NO_LABELS) -> Drift:
+def drifted(
+    shape: Entity,
+    change: Change,
+    record: RecordData,
+    labels: Labels = NO_LABELS,
+    people: Mapping[str, str] = NO_NAMES,
+) -> Drift:
     """What `record`, as it is now, says of the fields that `change` was planned from.
 
-    `labels`: by field and value, what people call a value that is a number.
+    `labels`: by field and value, what people call a value that is a number; `people`: resources by id.
     """
     is_delete = change.action is Action.DELETE
     texts: list[str] = []
@@ -60,10 +68,40 @@ def drifted(shape: Entity, change: Change, record: RecordData, labels: Labels = 
         change.id,
     ):
         texts += [] if is_done else strayed(shape, change, record, labels).texts
-    return Drift(texts=tuple(texts), by=_who(shape, record) if texts else "", is_done=is_done)
+    return Drift(texts=tuple(texts), by=_who(shape, record, people) if texts else "", is_done=is_done)
 
 
-def strayed(shape: Entity, change: Change, record: RecordData, labels: Labels = NO_LABELS) -> Drift:
+def found_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Value | Unknown]:
+    """What `record` holds in the fields that `change` writes, where the plan saw something else there.
+
+    What is as planned already is given as planned, so that it is seen to be the same without the shape.
+    """
+    found: dict[str, Value | Unknown] = {}
+    for name, diff in change.fields.items():
+        field = shape.find(name)
+        if field is None or not field.is_queryable or isinstance(diff.before, Unknown | Created):
+            continue
+        now = record.get(field.name)
+        if not equal(field, now, diff.before):
+            found[name] = diff.after if equal(field, now, diff.after) else before_value(field, now)
+    return found
+
+
+def recounted(tally: Tally, now: int) -> str:
+    """What is said where more or less belongs to a record than the plan counted, or nothing."""
+    if now == tally.count:
+        return ""
+    had = counted(tally.count, tally.word) if tally.count else f"no {tally.word}s"
+    return f"it had {had} and has {f'{now:,}' if now else 'none'} now"
+
+
+def strayed(
+    shape: Entity,
+    change: Change,
+    record: RecordData,
+    labels: Labels = NO_LABELS,
+    people: Mapping[str, str] = NO_NAMES,
+) -> Drift:
     """What `record`, as it is now, says of the premise of `change`, but for what the change itself writes."""
     premise = change.premise
     own = change.fields if premise and (premise.entity, premise.id) == (change.entity, change.id) else ()
@@ -73,22 +111,25 @@ def strayed(shape: Entity, change: Change, record: RecordData, labels: Labels = 
         if name not in own and (field := shape.find(name)) is not None and field.is_queryable
         if not equal(field, record.get(field.name), before)
     ]
-    return Drift(texts=tuple(texts), by=_who(shape, record) if texts else "")
+    return Drift(texts=tuple(texts), by=_who(shape, record, people) if texts else "")
 
 
 def _text(name: str, before: object, now: object, labels: Labels) -> str:
     known = labels.get(name, {})
-    return f"{name} was {_shown(before, known)} and is {_shown(now, known)} now"
+    return f"{name} was {shown(before, known)} and is {shown(now, known)} now"
 
 
-def _who(shape: Entity, record: RecordData) -> str:
+def _who(shape: Entity, record: RecordData, people: Mapping[str, str]) -> str:
     for name in WHO:
         if shape.find(name) is not None and record.get(name) is not None:
-            return f"resource {record[name]}" if name.endswith("ResourceID") else str(record[name])
+            is_person = name.endswith(("ResourceID", "By"))
+            who = shown(record[name], people) if is_person else str(record[name])
+            return f"resource {who}" if name.endswith("ResourceID") else who
     return ""
 
 
-def _shown(value: object, labels: Mapping[str, str]) -> str:
+def shown(value: object, labels: Mapping[str, str]) -> str:
+    """A value in a sentence: texts quoted, a number with what people call it."""
     if value is None or value == "":
         return "empty"
     text = str(value)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bulkops.change import Change
+from bulkops.plan.found import Before
 
 AHEAD = 8  # intents that may be durable before their request leaves: what a crash leaves in doubt
 
@@ -26,6 +27,7 @@ class Work:
     floor: int | None = None  # of a create: the highest id of its entity that was known before it could leave
     is_given: bool = True  # by the feed; what an earlier run left in doubt comes before its turn
     is_again: bool = False  # its first request was lost, and what it would have made was not there in time
+    found: Before = field(default_factory=dict)  # what its record held, where the plan saw another value
     cleared: tuple[str, ...] = ()  # of what is emptied first: what is empty by now
 
     @property

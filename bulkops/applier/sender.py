@@ -15,7 +15,8 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from bulkops.applier.batch import Batches, Finding
+from bulkops.applier.batch import Batches
+from bulkops.applier.guard import Finding
 from bulkops.applier.lane import Lane, Work
 from bulkops.breaker import Breaker
 from bulkops.change import Action, Change
@@ -230,12 +231,13 @@ class Sender:
 
     async def _read_for(self, lane: Lane, works: list[Work]) -> list[Work]:
         """Those of `works` that may be armed: with their floors; not those of which a read says otherwise."""
-        found = await self._batches.findings([work.change for work in works if not work.is_again])
+        seen = await self._batches.seen([work.change for work in works if not work.is_again])
+        found = seen.findings
         for work in works:
             if work.change.action is Action.CREATE and not work.is_again:
                 work.floor = await self._floor(lane, work)
-        if drift := next((one for one in found.values() if one.is_drift), None):
-            self._on_drift(drift)
+        if drift := next(((n, one) for n, one in found.items() if one.is_drift), None):
+            self._on_drift(*drift)
         told = [work for work in works if work.change.n in found]
         if self._is_shut(lane):  # meanwhile: it is read again when its turn comes again
             lane.give_back(told)
@@ -244,11 +246,15 @@ class Sender:
             finding = found[work.change.n]
             lane.wake_armer.set()  # there is room for others
             self._conclude(work, finding.kind, record_id=work.change.id, reason=finding.reason)
+        for work in works:
+            if before := seen.before.get(work.change.n):
+                work.found, work.change = before, work.change.as_found(before)
         return [work for work in works if work.change.n not in found]
 
-    def _on_drift(self, drift: Finding) -> None:
+    def _on_drift(self, n: int, drift: Finding) -> None:
         if self._batches.on_drift is OnDrift.STOP:
-            self._stop(f"a record was changed since the plan was made (--on-drift stop): {drift.reason}")
+            told = "a record was changed since the plan was made (--on-drift stop)"
+            self._stop(f"{told}: {self._batches.described(n)}: {drift.reason}")
 
     async def _floor(self, lane: Lane, work: Work) -> int | None:
         known = await self._knowledge.of(lane.entity)
@@ -258,8 +264,9 @@ class Sender:
 
     async def _intend(self, lane: Lane, works: list[Work]) -> None:
         floors = {work.change.n: work.floor for work in works if work.floor is not None}
+        found = {work.change.n: work.found for work in works if work.found}
         try:
-            await self._journal.intent([work.change.n for work in works], floors=floors)
+            await self._journal.intent([work.change.n for work in works], floors=floors, found=found)
         except asyncio.CancelledError:
             lane.armed.extend(works)  # they may become durable all the same: to be withdrawn
             raise

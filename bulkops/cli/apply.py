@@ -91,7 +91,24 @@ def apply(
             )
         )
     tell(plan, now, as_json=as_json)
+    _tell_held(plan, now, on_drift)
     return code_of(now)
+
+
+def _tell_held(plan: Plan, now: Status, on_drift: OnDrift) -> None:
+    """Who asks to overwrite means the held rows too, and those are sent only once they are pending again."""
+    from bulkops.render import command
+
+    held = now.counts["held"]
+    if on_drift is not OnDrift.OVERWRITE or not held:
+        return
+    rows = f"{held:,} row{' is' if held == 1 else 's are'} held"
+    err.print(
+        f"{rows}, and nothing is sent for {'it' if held == 1 else 'them'}: plan again, or make each pending "
+        f"first with {command('resolve', plan.path)} --row N --not-created, then apply with --on-drift "
+        f"overwrite (`status` tells why each is held)",
+        markup=False,
+    )
 
 
 def allowed(options: list[str] | None) -> dict[str, int]:

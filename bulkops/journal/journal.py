@@ -23,6 +23,7 @@ from bulkops.errors import PlanError
 from bulkops.journal.register import Register
 from bulkops.journal.scribe import Line, Scribe, Usage
 from bulkops.plan import storage
+from bulkops.plan.found import Before, before_to_json
 from bulkops.plan.openmark import Mark, OpenPlan, missing_log, refuse_without_log
 from bulkops.plan.view import Plan
 
@@ -51,7 +52,8 @@ class Kind(StrEnum):
 class Entry:
     """What happened to change `n`: the id of its record, where there is one, and why, where not well.
 
-    Of an intent, `id` is the floor: the highest id of the entity that was known before a create could leave.
+    Of an intent, `id` is the floor: the highest id of the entity that was known before a create could leave,
+    and `reason` what the record held in fields of which the plan saw something else (`plan.found`).
     Of an update that did not happen, `id` says that it has emptied the fields that it empties first.
     """
 
@@ -289,10 +291,17 @@ class Journal:
 
     # --- writing ---
 
-    async def intent(self, ns: int | Sequence[int], *, floors: Mapping[int, int] | None = None) -> None:
+    async def intent(
+        self,
+        ns: int | Sequence[int],
+        *,
+        floors: Mapping[int, int] | None = None,
+        found: Mapping[int, Before] | None = None,
+    ) -> None:
         """Returns when it is durable that requests for these changes may leave from now on.
 
-        `floors`: of creates, by number, the highest id of their entity that is known by now.
+        `floors`: of creates, by number, the highest id of their entity that is known by now. `found`: what
+        records hold, by number, where it is not what the plan saw.
 
         Cancelled, it may still become durable: withdraw it, or it counts as in doubt after a crash.
         ValueError where a change is settled: nothing may be sent for it.
@@ -305,7 +314,8 @@ class Journal:
         self._scribe.check()
         done = asyncio.get_running_loop().create_future()
         floors = floors or {}
-        self._scribe.put([self._line(n, Kind.INTENT, at, floors.get(n)) for n in numbers], done)
+        texts = {n: before_to_json(before) for n, before in (found or {}).items()}
+        self._scribe.put([self._line(n, Kind.INTENT, at, floors.get(n), texts.get(n)) for n in numbers], done)
         await done
 
     def note(self, *entries: Entry) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown
-from bulkops.record import Created, FromStep, Lookup, Premise, StoredText, Value
+from bulkops.record import Created, FromStep, Lookup, Premise, StoredText, Tally, Value
 
 _PLAIN = frozenset({str, bool, type(None)})
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -112,20 +112,43 @@ def decode(value: Any) -> Any:
     return value
 
 
+def encoded(values: Mapping[str, Value | Unknown]) -> dict[str, Any]:
+    """Values by field as JSON."""
+    return {name: encode(value) for name, value in values.items()}
+
+
+def decoded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `encoded` was given."""
+    return {name: decode(value) for name, value in values.items()}
+
+
 _PLAIN_FIELDS = ("marker", "cleared", "waits_for", "barrier", "notes")
 
 
 def premise_parts(premise: Premise) -> list[Any]:
     """As JSON."""
-    return [premise.entity, premise.id, {name: encode(value) for name, value in premise.values.items()}]
+    parts = [premise.entity, premise.id, encoded(premise.values)]
+    if (tally := premise.tally) is None:
+        return parts
+    return [
+        *parts,
+        [tally.entity, tally.parent, tally.field, encode(tally.unless), tally.word, tally.count],
+    ]
 
 
 def premise_of(parts: Sequence[Any] | None) -> Premise | None:
     """What `premise_parts` gave."""
     if parts is None:
         return None
-    entity, id, values = parts
-    return Premise(entity=entity, id=id, values={name: decode(value) for name, value in values.items()})
+    entity, id, values, *more = parts
+    return Premise(entity=entity, id=id, values=decoded(values), tally=_tally_of(*more))
+
+
+def _tally_of(parts: Sequence[Any] | None = None) -> Tally | None:
+    if parts is None:
+        return None
+    entity, parent, field, unless, word, count = parts
+    return Tally(entity=entity, parent=parent, field=field, unless=decode(unless), word=word, count=count)
 
 
 def change_to_json(change: Change) -> str:
@@ -140,7 +163,7 @@ def change_to_json(change: Change) -> str:
     if change.id is not None:
         data["id"] = encode(change.id)
     if change.key:
-        data["key"] = {name: encode(value) for name, value in change.key.items()}
+        data["key"] = encoded(change.key)
     if change.fields:
         data["fields"] = {
             name: (encode(diff.before), encode(diff.after)) for name, diff in change.fields.items()
@@ -175,7 +198,7 @@ def change_from_json(n: int, text: str) -> Change:
         file=data.get("file", ""),
         sheet=data.get("sheet", ""),
         id=decode(data.get("id")),
-        key={name: decode(value) for name, value in data.get("key", {}).items()},
+        key=decoded(data.get("key", {})),
         fields=fields,
         parent=decode(data.get("parent")),
         impersonate=decode(data.get("impersonate")),

@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -20,6 +20,7 @@ from bulkops.change import Action, Change
 from bulkops.errors import PlanError
 from bulkops.plan import openmark, storage
 from bulkops.plan.encoding import cells_from_json, change_from_json
+from bulkops.plan.found import Before, Line, found_before, lines_found
 from bulkops.plan.seal import CHUNK, Header, chunk_hash, entry_bytes, root_hash
 from bulkops.record import Row
 
@@ -54,6 +55,12 @@ class Fate:
     reason: str | None
     is_in_doubt: bool = False  # a request may have left, and nobody knows yet what became of it
     is_cleared: bool = False  # not applied, but the fields that it empties first are empty
+    found: Before = field(default_factory=dict)  # what its record held, where the plan had seen another value
+
+    @property
+    def written(self) -> Change:
+        """The change, with what its record really held before it."""
+        return self.change.as_found(self.found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,25 +221,26 @@ class Plan:
     def fates(self) -> Iterator[Fate]:
         """Each change with its row and where it stands now, in order: the journal's last entry counts."""
         for chunk in self._chunks:
-            told = self._told(chunk[:2])
+            told, found = self._told(chunk[:2])
             for n, line, cells, text in self._verified(chunk):
-                yield _fate(change_from_json(n, text), _row(line, cells), told.get(n))
+                yield _fate(change_from_json(n, text), _row(line, cells), told.get(n), found.get(n))
 
     def fates_backwards(self, first: int, last: int) -> Iterator[Fate]:
         """As `fates`, from number `last` down to `first`."""
         for chunk in reversed(self._chunks):
             if chunk[0] > last or chunk[1] < first:
                 continue
-            told = self._told(chunk[:2])
+            told, found = self._told(chunk[:2])
             for n, line, cells, text in reversed(self._verified(chunk)):
                 if first <= n <= last:
-                    yield _fate(change_from_json(n, text), _row(line, cells), told.get(n))
+                    yield _fate(change_from_json(n, text), _row(line, cells), told.get(n), found.get(n))
 
     def fate(self, n: int) -> Fate:
         """One of them. KeyError where there is none."""
         chunk = self._chunk_of(n)
         _, line, cells, text = self._verified(chunk)[n - chunk[0]]
-        return _fate(change_from_json(n, text), _row(line, cells), self._told((n, n)).get(n))
+        told, found = self._told((n, n))
+        return _fate(change_from_json(n, text), _row(line, cells), told.get(n), found.get(n))
 
     def outcomes(self) -> Iterator[tuple[int, RowState, int | None, str | None]]:
         """As `fates`: number, state, id and reason."""
@@ -242,17 +250,23 @@ class Plan:
     def endings(self) -> Iterator[tuple[int, str, RowState, int | None]]:
         """As `outcomes`, without reading the changes: number, letter of `actions`, state, id where tried."""
         for first, last, letters, _ in self._chunks:
-            told = self._told((first, last))
+            told, _ = self._told((first, last))
             for n, letter in enumerate(letters, first):
                 kind, id, _ = told.get(n, (_PLANNED.get(letter, RowState.PENDING), None, None))
                 yield n, letter, RowState(kind) if kind in _SETTLED else RowState.PENDING, id
 
-    def _told(self, ends: tuple[int, int]) -> dict[int, _Told]:
+    def _told(self, ends: tuple[int, int]) -> tuple[dict[int, _Told], Mapping[int, Sequence[Line]]]:
+        """The last word on each, and the whole story of those whose record was not as the plan saw it."""
         with storage.reading(self._file) as connection:
+            connection.execute("BEGIN")
             found = connection.execute(
                 "SELECT n, kind, id, reason, max(seq) FROM journal WHERE n BETWEEN ? AND ? GROUP BY n", ends
             ).fetchall()
-        return {n: (kind, id, reason) for n, kind, id, reason, _ in found}
+            try:
+                lines = lines_found(connection, *ends)
+            except ValueError as error:
+                raise _strange(self._file) from error
+        return {n: (kind, id, reason) for n, kind, id, reason, _ in found}, lines
 
     def sent_at(self, n: int) -> float | None:
         """When the request for row `n` was last about to leave, as epoch seconds; None where it never was."""
@@ -359,7 +373,7 @@ def _row(line: int | None, cells: str) -> Row:
     return Row(cells=cells_from_json(cells), line=line)
 
 
-def _fate(change: Change, row: Row, told: _Told | None) -> Fate:
+def _fate(change: Change, row: Row, told: _Told | None, lines: Sequence[Line] | None) -> Fate:
     if told is None:
         planned = change.action in (Action.UNCHANGED, Action.REJECTED)
         state = RowState(change.action.value) if planned else RowState.PENDING
@@ -370,8 +384,8 @@ def _fate(change: Change, row: Row, told: _Told | None) -> Fate:
     is_in_doubt = kind in ("intent", "doubt")
     is_cleared = kind in ("withdrawn", "rejected", "held") and id is not None and bool(change.cleared)
     return Fate(
-        change=change, row=row, state=state, id=known, reason=reason, is_in_doubt=is_in_doubt,
-        is_cleared=is_cleared,
+        change=change, row=row, state=state, id=known, reason=None if kind == "intent" else reason,
+        is_in_doubt=is_in_doubt, is_cleared=is_cleared, found=found_before(change, lines) if lines else {},
     )  # fmt: skip
 
 
@@ -424,6 +438,12 @@ def _check_format(path: Path) -> None:
         raise PlanError(
             f"{path} was made by a newer bulkops. Upgrade bulkops, or make the plan again with this one"
         )
+
+
+def _strange(path: Path) -> PlanError:
+    return PlanError(
+        f"{path} is damaged: its journal has an entry that nobody wrote. Take an undamaged copy of it"
+    )
 
 
 def _edited(path: Path, what: str) -> PlanError:

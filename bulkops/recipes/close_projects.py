@@ -253,7 +253,7 @@ class Closing:
         shapes = [shape for name in self._guarded if (shape := self._shapes["Projects"].find(name))]
         names = [one.name for one in shapes if not (is_touched and one.is_read_only)]
         known = project or {}
-        is_counted = inside is not None and "Tasks" in self._shapes and self._asks_for_tasks
+        is_counted = "Tasks" in self._shapes and self._asks_for_tasks
         tally = inside.tally if inside is not None and is_counted else None
         return Premise(
             entity="Projects", id=id, values={n: known[n] for n in names if n in known}, tally=tally

@@ -10,8 +10,8 @@ from datetime import date
 
 from bulkops.errors import NoRouteError, RefusedError, RejectedError
 from bulkops.recipes.base import Known
-from bulkops.record import Tally
 from bulkops.recipes.work import KINDS, hours_said, number
+from bulkops.record import Tally
 from bulkops.references import candidates
 from bulkops.schema import Entity
 from bulkops.targets.autotask.query import MAX_CONDITIONS

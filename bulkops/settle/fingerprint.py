@@ -236,7 +236,7 @@ class _Round:
         if names := _nearly(self._known, doubt.change, record):
             return names
         names = _mostly(self._known, doubt.change, record)
-        others = [other for other in self._doubts if other is not doubt]
+        others = [other for other in (*self._doubts, *self._known.held) if other is not doubt]
         return [] if self._is_nearer(record_id(record), others, than=len(names) - 1) else names
 
     def _is_nearer(self, id: int, others: Sequence[Doubt], *, than: int) -> bool:

@@ -43,6 +43,7 @@ class Known:
     read_back: frozenset[int] = frozenset()  # the ids from which that was learned
     samples: deque[tuple[Change, int]] = field(default_factory=lambda: deque(maxlen=SAMPLES))
     earlier: Sequence[tuple[Change, int]] = ()
+    held: list[Doubt] = field(default_factory=list)  # of this run: a record near to one of them is its, maybe
 
     @property
     def creator_field(self) -> str | None:

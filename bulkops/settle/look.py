@@ -110,7 +110,9 @@ class Looker:
         flying = [one for one in self._flying(known.shape.name) if one.n not in looked_for]
         known.is_hidden = known.is_hidden and not ours  # of those that were read back somebody deleted all
         ours |= set(taken)
-        return fingerprint.verdicts(known, doubts, records, ours=ours, flying=flying, read=fields)
+        told = fingerprint.verdicts(known, doubts, records, ours=ours, flying=flying, read=fields)
+        known.held += [doubt for doubt in doubts if told[doubt.n].seen is Seen.HELD]
+        return told
 
     async def twins(self, doubts: Sequence[Doubt], *, is_quiet: bool) -> dict[int, list[int]]:
         """Of creates that were sent again after they were absent for good: the first request's record, late.

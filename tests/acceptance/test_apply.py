@@ -157,7 +157,6 @@ def test_not_even_the_beginning_makes_more_calls_than_allowed(desk: Desk) -> Non
     assert desk.simulator.writes() == 0
 
 
-
 def test_one_plan_is_applied_by_one_process(own_desk: OwnDesk) -> None:
     """A second apply is refused while the first one lives, and `status` says that it runs."""
     desk = own_desk()

@@ -246,7 +246,8 @@ def test_a_project_that_somebody_changed_gets_no_note(desk: Desk, edit: dict[str
     assert (counts["held"], counts["applied"]) == (2, 8)
     desk.run("results", "close.plan", "--dir", "out")
     held = (desk.folder / "out" / "notes" / "held.csv").read_text("utf-8-sig")
-    assert f"Projects {id}: {told}" in held and "it was changed since the plan was made" in held
+    assert f'Projects {id} ""Bakery wireless"": {told}' in held
+    assert "it was changed since the plan was made" in held
     check_closed(before, snapshot(desk), to_close(before) - {id})
 
 

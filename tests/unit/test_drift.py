@@ -30,7 +30,7 @@ def update(n: int, fields: Mapping[str, tuple[Any, Any]], *, id: int | None = No
     )  # fmt: skip
 
 
-def plan_of(folder: Path, *steps: Iterable[Change]) -> Plan:
+def plan_of(folder: Path, *steps: Iterable[Change], **header_also: Any) -> Plan:
     infos, changes = [], []
     for number, step in enumerate(steps):
         members = list(step)
@@ -43,6 +43,7 @@ def plan_of(folder: Path, *steps: Iterable[Change]) -> Plan:
     header = Header(
         job="j", tenant="acme", database="1", url="u", reason="", created="2026-01-01T00:00:00+00:00",
         version="0", steps=tuple(infos), counts=counts, calls_read=0, calls_write=len(changes), estimate_s={},
+        **header_also,
     )  # fmt: skip
     with PlanWriter(folder / "x.plan") as writer:
         for change in changes:
@@ -93,14 +94,16 @@ async def test_what_is_so_already_is_not_written(tmp_path: Path) -> None:
     assert len(target.writes) == 1
 
 
-async def test_overwrite_writes_over_it_and_reads_nothing(tmp_path: Path) -> None:
-    """Who says so gets what the plan says."""
+async def test_overwrite_writes_over_it_and_keeps_what_was_there(tmp_path: Path) -> None:
+    """Who says so gets what the plan says; one read a batch tells what undo has to restore."""
     target = companies(2)
     target.rows["Companies"][101]["phone"] = "theirs"
     plan = plan_of(tmp_path, [update(n, {"phone": ("old", "new")}) for n in (1, 2)])
     status = await apply(plan, target, OnDrift.OVERWRITE)
     assert status.counts["applied"] == 2
-    assert target.calls.read == 0
+    assert target.calls.read == 1
+    assert [dict(fate.found) for fate in plan.fates()] == [{"phone": "theirs"}, {}]
+    assert plan.fate(1).written.fields["phone"] == FieldDiff(before="theirs", after="new")
 
 
 async def test_stop_stops_before_anything_of_the_batch_is_written(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bulkops.applier import apply_plan
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.plan import Plan
 from bulkops.plan.encoding import change_from_json, change_to_json
 from bulkops.progress import OnDrift
-from bulkops.record import Premise, Scalar
+from bulkops.record import Premise, Scalar, Tally
 from bulkops.targets.memory import MemoryTarget
 from tests.unit.test_drift import apply, plan_of
 
@@ -85,8 +86,10 @@ async def test_what_is_so_already_needs_no_premise(tmp_path: Path) -> None:
 
 
 async def test_overwrite_and_stop_mean_premises_too(tmp_path: Path) -> None:
-    """Who overwrites has no premise read; who stops stops before anything is written."""
-    for on_drift, writes, reads in ((OnDrift.OVERWRITE, 4, 1), (OnDrift.STOP, 0, 2)):
+    """Who overwrites has no premise read, but the records that are written; who stops stops before anything
+    is written.
+    """
+    for on_drift, writes, reads in ((OnDrift.OVERWRITE, 4, 2), (OnDrift.STOP, 0, 2)):
         target = projects(2)
         target.rows["Projects"][2]["endDateTime"] = None
         (folder := tmp_path / on_drift.value).mkdir()
@@ -108,6 +111,100 @@ async def test_premises_cost_one_read_for_five_hundred_rows(tmp_path: Path) -> N
     status = await apply(closed(tmp_path, 1000), target)
     assert status.counts["applied"] == 2000
     assert target.calls.read <= 2 + 2 + 2 + 1  # keys of notes, premises of notes, projects; a floor
+
+
+def counted(change: Change, count: int) -> Change:
+    """Planned while its project had that many open tasks."""
+    tally = Tally(entity="Tasks", parent="projectID", field="status", unless=5, word="open task", count=count)
+    assert change.premise is not None
+    return replace(change, premise=replace(change.premise, tally=tally))
+
+
+def with_tasks(count: int, *statuses: int) -> MemoryTarget:
+    """So many projects, each with a task of each of these statuses."""
+    target = projects(count)
+    for project in range(1, count + 1):
+        for status in statuses:
+            target.load("Tasks", {"projectID": project, "status": status})
+    return target
+
+
+def closed_with_tasks(folder: Path, count: int, tasks: int) -> Plan:
+    notes = [counted(note(n, n), tasks) for n in range(1, count + 1)]
+    ends = [counted(closing(count + n, n, needs=n), tasks) for n in range(1, count + 1)]
+    return plan_of(folder, notes, ends)
+
+
+async def test_what_rests_on_a_number_is_held_where_it_is_another(tmp_path: Path) -> None:
+    """One more, one less, or one come and another gone: only as many as planned will do; complete ones do
+    not count.
+    """
+    target = with_tasks(4, 1, 8, 5)
+    target.rows["Projects"][1]["lastActivityResourceID"] = 7  # who did something to it, but not this
+    tasks = target.rows["Tasks"]
+    target.load("Tasks", {"projectID": 1, "status": 1})
+    next(row for row in tasks.values() if row["projectID"] == 2 and row["status"] == 1)["status"] = 5
+    next(row for row in tasks.values() if row["projectID"] == 3 and row["status"] == 1)["status"] = 5
+    target.load("Tasks", {"projectID": 3, "status": 9})
+    plan = closed_with_tasks(tmp_path, 4, 2)
+    assert (await apply(plan, target)).counts == {
+        "applied": 4, "unchanged": 0, "rejected": 0, "held": 4, "pending": 0
+    }  # fmt: skip
+    reasons = {fate.change.n: fate.reason for fate in plan.fates() if fate.reason}
+    told = "it was changed since the plan was made"
+    assert reasons[1] == f"Projects 1: it had 2 open tasks and has 3 now: {told}"
+    assert reasons[2] == f"Projects 2: it had 2 open tasks and has 1 now: {told}"
+    assert {row["id"] for row in target.rows["Projects"].values() if row["status"] == 5} == {3, 4}
+
+
+async def test_a_number_is_counted_again_before_the_status(tmp_path: Path) -> None:
+    """The note is there, and then a task appears: the status is not sent."""
+    target = with_tasks(1, 1)
+    plan = closed_with_tasks(tmp_path, 1, 1)
+    await apply_plan(plan, target, stop_after=1)
+    assert len(target.rows["ProjectNotes"]) == 1
+    target = MemoryTarget({entity: rows.values() for entity, rows in target.rows.items()})
+    target.load("Tasks", {"projectID": 1, "status": 1})
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert target.rows["Projects"][1]["status"] == 1
+    reason = plan.fate(2).reason or ""
+    assert reason.startswith("Projects 1: it had 1 open task and has 2 now")
+
+
+async def test_what_is_closed_already_is_not_counted(tmp_path: Path) -> None:
+    """The API completed its tasks with it: nothing to do, nothing to hold."""
+    target = with_tasks(1, 5)
+    target.rows["Projects"][1]["status"] = 5
+    plan = plan_of(tmp_path, [counted(replace(closing(1, 1, needs=1), waits_for=()), 3)])
+    assert (await apply(plan, target)).counts["unchanged"] == 1
+
+
+async def test_numbers_mean_overwrite_and_stop_too(tmp_path: Path) -> None:
+    """Who overwrites does not count; who stops is told which row, which record, and both numbers."""
+    for on_drift, writes, reads in ((OnDrift.OVERWRITE, 4, 2), (OnDrift.STOP, 0, 3)):
+        target = with_tasks(2)
+        target.load("Tasks", {"projectID": 2, "status": 1})
+        (folder := tmp_path / on_drift.value).mkdir()
+        status = await apply(closed_with_tasks(folder, 2, 0), target, on_drift)
+        assert (len(target.writes), target.calls.read) == (writes, reads)
+        row = "row 2 (x.csv:2), create ProjectNotes title='Closed 2'"
+        said = f"{row}: Projects 2: it had no open tasks and has 1 now"
+        assert (said in (status.waiting or "")) is (on_drift is OnDrift.STOP)
+
+
+async def test_numbers_cost_a_read_for_five_hundred_records_and_rows(tmp_path: Path) -> None:
+    """Beside what premises cost: of 1,000 projects with three open tasks each, six reads a step."""
+    target = with_tasks(1000, 1, 8, 9, 5, 5)
+    status = await apply(closed_with_tasks(tmp_path, 1000, 3), target)
+    assert status.counts["applied"] == 2000
+    assert target.calls.read <= 7 + 2 * 6
+
+
+def test_a_number_is_kept_in_the_plan() -> None:
+    """With what is counted; a premise without one is written as ever."""
+    change = counted(note(3, 9), 7)
+    assert change_from_json(3, change_to_json(change)) == change
+    assert '"premise":["Projects",9,{"status":1}]' in change_to_json(note(3, 9, seen={"status": 1}))
 
 
 def test_a_premise_is_kept_in_the_plan() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkops.change import Change
+from bulkops.change import Change, FieldDiff
+from bulkops.schema import Field, FieldType
 from bulkops.settle import fingerprint
 from bulkops.settle.knowledge import Known
 from bulkops.settle.verdict import Doubt, Seen, Verdict
@@ -93,6 +95,25 @@ def test_a_record_that_somebody_edited_since_holds_the_row_that_it_is_nearest_to
     found = told(rows, [record(5, department=9, rate=1.5)])
     assert found[1].seen is Seen.HELD and "departmentID" in found[1].reason
     assert found[2].seen is Seen.ABSENT
+
+
+def test_an_edited_record_holds_no_further_row_once_it_holds_one() -> None:
+    """The row that it is nearest to is held by now, and no doubt any more: it explains the record still."""
+    shape = replace(BILLING, fields={**BILLING.fields, "code": Field(name="code", type=FieldType.STRING)})
+    rows = [item(n, name, department=3, rate=1.5) for n, name in ((1, "x"), (2, "y"))]
+    first, second = (
+        doubt(replace(row, fields={**row.fields, "code": FieldDiff(before=None, after=f"C{row.n}")}))
+        for row in rows
+    )
+    edited = {**record(5, "edited", department=3, rate=1.5), "code": "C1"}
+
+    def seen(*held: Doubt) -> Seen:
+        known = Known(shape=shape, held=list(held))
+        read = tuple(shape.fields)
+        return fingerprint.verdicts(known, [second], [edited], ours=(), flying=(), read=read)[2].seen
+
+    assert seen() is Seen.HELD
+    assert seen(first) is Seen.ABSENT
 
 
 def test_an_edited_record_that_is_as_near_to_what_is_in_flight_holds_nothing_yet() -> None:
