@@ -84,7 +84,8 @@ class Doubts:
 
     async def _nap(self, most_s: float | None) -> None:
         next_at = min((doubt.ask_at for doubt in self._doubts), default=None)
-        until_s = None if next_at is None else max(0.01, next_at - time.monotonic(), most_s or 0.0)
+        # A little later: those that became due within it are looked at together.
+        until_s = None if next_at is None else max(0.0, next_at - time.monotonic(), most_s or 0.0) + 0.01
         with anyio.move_on_after(until_s):
             await self._added.wait()
 
