@@ -125,6 +125,12 @@ def test_an_edited_record_that_is_as_near_to_what_is_in_flight_holds_nothing_yet
     assert found[1].seen is Seen.LATER
 
 
+def test_a_near_record_from_before_holds_nothing() -> None:
+    """It was there when the row was sent."""
+    found = told([doubt(item(1, department=3, rate=1.5), floor=5)], [record(5, department=9, rate=1.5)])
+    assert found[1].seen is Seen.ABSENT
+
+
 def test_a_record_that_agrees_in_no_text_or_in_less_than_half_holds_nothing() -> None:
     """Others make records too, where no creator tells whose they are."""
     found = told(
