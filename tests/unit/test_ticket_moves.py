@@ -20,7 +20,7 @@ from bulkops.planner.build import build_plan
 from bulkops.record import Created, Scalar
 from bulkops.targets.autotask.rules import Finding, Kind
 from bulkops.targets.base import RecordData
-from bulkops.targets.memory import Failure, MemoryTarget, committing
+from bulkops.targets.memory import Commit, Failure, MemoryTarget, committing
 from bulkops.undo import build_undo
 from tests.unit.settling import NoWaits
 from tests.unit.test_rules_verdicts import TICKET, findings
@@ -297,6 +297,23 @@ async def test_a_stop_in_between_is_looked_at_first(tmp_path: Path, limit: Mappi
     assert reason.startswith("it was stopped between its two requests, and companyID is 31 now")
     assert reason.endswith("companyLocationID and contactID are cleared already")
     assert len(target.writes) == 1
+
+
+async def test_what_somebody_set_after_both_requests_is_not_emptied_again(tmp_path: Path) -> None:
+    """The rest was carried out, its answer was lost: a location that is there since is somebody else's."""
+    target = Firm()
+    plan = await planned(tmp_path, target, "T,N,bo")
+
+    def edited(commit: Commit) -> int:
+        commit()
+        target.ticket["companyLocationID"] = 77
+        raise LOST
+
+    target.script("update", [None, edited])
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert "companyLocationID is 77 now, neither what it was nor what was sent" in (plan.fate(1).reason or "")
+    assert target.stands() == (NEW, 51, 77)
+    assert len(target.writes) == 2
 
 
 # --- what takes it back ---
