@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TypeAlias
 
-from bulkops.record import Created, FromStep, Locator, Lookup, Premise, Record, Value
+from bulkops.record import Created, FromStep, Held, Locator, Lookup, Premise, Record, Tally, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.base import RecordData
 
@@ -41,6 +41,13 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+
+
+BELONGING = "what belongs to it"
+"""Stands for the records of a tally among what a record held: no field has such a name."""
+
+Before: TypeAlias = Mapping[str, Value | Unknown | Held]
+"""What a record held just before it was written, by field, where the plan had seen another value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,15 @@ class Change:
         }
 
     @property
+    def along(self) -> Tally | None:
+        """The records that the API changes with its own, where there are any."""
+        premise = self.premise
+        if self.action is not Action.UPDATE or premise is None or premise.tally is None:
+            return None
+        is_own = (premise.entity, premise.id) == (self.entity, self.id)
+        return premise.tally if is_own and premise.tally.held.records else None
+
+    @property
     def requests(self) -> int:
         """How many writes it costs."""
         return (2 if self.cleared else 1) if self.action.is_write else 0
@@ -106,13 +122,15 @@ class Change:
         lost = {name: FieldDiff(before=current.get(name), after=None) for name in names}
         return replace(self, fields={**lost, **self.fields}, cleared=tuple(sorted(names)))
 
-    def as_found(self, before: Mapping[str, Value | Unknown]) -> Change:
+    def as_found(self, before: Before) -> Change:
         """The same, where its record held this in some of its fields, and not what the plan saw."""
-        fields = {
-            name: replace(diff, before=before[name]) if name in before else diff
-            for name, diff in self.fields.items()
-        }
-        return replace(self, fields=fields) if before else self
+        fields, premise = dict(self.fields), self.premise
+        for name, found in before.items():
+            if not isinstance(found, Held):
+                fields |= {name: replace(fields[name], before=found)} if name in fields else {}
+            elif premise is not None and premise.tally is not None:
+                premise = replace(premise, tally=replace(premise.tally, held=found))
+        return replace(self, fields=fields, premise=premise) if before else self
 
     def only(self, names: Iterable[str]) -> Change:
         """What is left to be done where only these fields differ. Nothing is cleared for nothing: where the

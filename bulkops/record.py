@@ -34,15 +34,26 @@ class StoredText(str):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Records by id, with what each holds in some of its fields."""
+
+    records: Mapping[int, Mapping[str, Scalar]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """How many records of `entity` belonged to a record: `parent` held its id, `field` not `unless`."""
+    """Which records of `entity` belonged to a record: `parent` held its id, `field` not `unless`.
+
+    `held` tells what the API changes of them where it is the record itself that the change writes: `field`
+    becomes `unless`, and what else is in it goes with that.
+    """
 
     entity: str
     parent: str  # a field
     field: str
     unless: Scalar
     word: str  # for one of them: `open task`
-    count: int
+    held: Held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.text import Text
 
-from bulkops.alike import worth_showing
+from bulkops.alike import Shown, worth_showing
 from bulkops.change import Action, Change, FieldDiff, Unknown
 from bulkops.naming import RowNames
 from bulkops.plan import Header, Plan, StepInfo
 from bulkops.progress import Progress
 from bulkops.record import Created, Value
-from bulkops.wording import counted
+from bulkops.wording import counted, listed
 from bulkops.workload import KEY as WORKLOAD
 from bulkops.workload import NOTES, workload_lines
 
@@ -91,7 +91,7 @@ def _some_lines(plan: Plan, most: int) -> Iterator[Line]:
         change, row = next(plan.items(one.n - 1))
         left[change.action] -= 1 + one.more
         known = labels.get(change.entity, {})
-        alike = f" and {one.more:,} more {_like(change, is_same=one.is_same)}" if one.more else ""
+        alike = f" and {one.more:,} more {_like(change, one)}" if one.more else ""
         yield from _change_lines(change, names.of(change, row), known, alike=alike, fields=FIELDS)
     more = [f"{n:,} more {_FATES[action]}" for action, n in left.items() if n]
     if more:
@@ -125,10 +125,21 @@ def print_summary(plan: Plan, console: Console) -> None:
     console.print(_cost_line(header), markup=False)
     for told in (*workload_lines(header.extra.get(WORKLOAD, ())), *header.extra.get(NOTES, ())):
         console.print(printable(told), markup=False, highlight=False, soft_wrap=True)
-    if lasting := header.extra.get("lasting"):
-        console.print(f"Undo: everything but {'; '.join(lasting)}.", markup=False)
+    if coverage := _coverage(header):
+        console.print(coverage, markup=False, highlight=False, soft_wrap=True)
     for warning in header.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
+
+
+def _coverage(header: Header) -> str:
+    """How far the plan could be taken back; nothing where it does nothing, or is a way back itself."""
+    if not header.calls_write or "lasting" not in header.extra:
+        return ""
+    lasting, altered = header.extra["lasting"], header.extra.get("altered", ())
+    told = [f"everything but {'; '.join(lasting)}" if lasting else "everything"]
+    if altered:
+        told.append(f"Not quite as it was: {'; '.join(altered)}")
+    return f"Undo: {'. '.join(told)}."
 
 
 def written_text(plan: Plan) -> str:
@@ -171,10 +182,13 @@ def _change_lines(
         yield f"    note: {printable(note)}", "yellow"
 
 
-def _like(change: Change, *, is_same: bool) -> str:
+def _like(change: Change, one: Shown) -> str:
+    """What those that are not shown have in common with the one that is, and what they have not."""
+    if change.action is Action.REJECTED:
+        return "for the same reason" if one.is_same else "for a like reason"
     if change.action is Action.UPDATE:
         return "with the same change"
-    return "for the same reason" if is_same else "for a like reason"
+    return f"like it but for {listed(one.differs, 'and')}" if one.differs else "just like it"
 
 
 def _known(change: Change, name: str) -> str:

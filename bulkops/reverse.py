@@ -11,7 +11,9 @@ from bulkops.plan import Fate, RowState
 from bulkops.record import Created, Scalar, Value
 from bulkops.schema import Entity, Field
 from bulkops.targets.base import RecordData
+from bulkops.wording import counted
 
+_ENDS = ("Complete", "Inactive", "Canceled")  # what people call a status of what is no longer to be done
 GONE = "it cannot be brought back: the API gives every record a new id"
 
 
@@ -169,7 +171,7 @@ def _of_create(
         return _rejected(
             change,
             f"{shape.name} records can neither be deleted nor set inactive through the API: see to it in "
-            "Autotask. A step of a job can say what they get instead, as in `undo: {status: Inactive}`",
+            f"Autotask{_advice(shape)}",
         )
     fields = {
         name: FieldDiff(before=current.get(name), after=value)
@@ -177,6 +179,16 @@ def _of_create(
         if not equal(shape.find(name), current.get(name), value)
     }
     return replace(change, action=Action.UPDATE if fields else Action.UNCHANGED, fields=fields)
+
+
+def _advice(shape: Entity) -> str:
+    """What a step of a job can say of such records; of what has no status, as notes, there is nothing."""
+    status = shape.find("status")
+    if "update" not in shape.can or status is None or status.is_read_only or status.is_fixed:
+        return ""
+    labels = [item.label for item in status.picklist or () if item.is_active]
+    value = next((label for label in (*_ENDS, *labels) if label in labels), "…")
+    return f". A step of a job can say what they get instead, as in `undo: {{status: {{value: {value}}}}}`"
 
 
 def _edited(applied: Change, shape: Entity, current: RecordData) -> str:
@@ -206,22 +218,60 @@ def _rejected(change: Change, reason: str) -> Change:
     return replace(change, action=Action.REJECTED, reason=reason)
 
 
-class Lasting:
-    """Counts the changes of a step that `undo` could not take back."""
+class Coverage:
+    """How far `undo` could take back the changes of a step, counted as they are planned."""
 
     def __init__(self, shape: Entity, *, has_aside: bool) -> None:
         self._shape = shape
-        self._is_creation_lasting = "delete" not in shape.can and not has_aside and not _inactive(shape)
-        self._counts: Counter[str] = Counter()
+        self._lasts = "delete" not in shape.can and not has_aside and not _inactive(shape)
+        self._aside = "" if "delete" in shape.can else _aside_text(has_aside=has_aside)
+        self._rich = [field.name for field in shape.fields.values() if field.is_rich_text]
+        self._lasting: Counter[str] = Counter()
+        self._altered: Counter[str] = Counter()
+        self._along: Counter[str] = Counter()
 
     def add(self, change: Change) -> None:
-        if change.action is Action.DELETE and not _is_mere_link(self._shape):
-            self._counts["deleted {}, which cannot be brought back"] += 1
-        elif change.action is Action.CREATE and self._is_creation_lasting:
-            self._counts["created {}, which the API can neither delete nor set inactive"] += 1
-        elif change.action is Action.UPDATE and len(unknown_before(change)) == len(change.fields):
-            self._counts["{} of which nobody can read what they hold before"] += 1
+        if change.action is Action.DELETE:
+            if _is_mere_link(self._shape):
+                self._altered["deleted {}, which come back with new ids"] += 1
+            else:
+                self._lasting["deleted {}, which cannot be brought back"] += 1
+        elif change.action is Action.CREATE:
+            if self._lasts:
+                self._lasting["created {}, which the API can neither delete nor set inactive"] += 1
+            elif self._aside:
+                self._altered[self._aside] += 1
+        elif change.action is Action.UPDATE:
+            self._add_update(change)
 
-    def told(self) -> list[str]:
-        """One phrase a kind, with its count."""
-        return [f"{count:,} {text.format(self._shape.name)}" for text, count in self._counts.items()]
+    def _add_update(self, change: Change) -> None:
+        unknown = unknown_before(change)
+        if len(unknown) == len(change.fields):
+            self._lasting["{} of which nobody can read what they hold before"] += 1
+        elif unknown:
+            text = f"{{}} of which {', '.join(unknown)} stays, since nobody can read what it holds before"
+            self._altered[text] += 1
+        for name in self._rich:
+            if name in change.fields and change.fields[name].before is not None:
+                self._altered[f"{{}} whose {name} comes back as plain text"] += 1
+        if tally := change.along:
+            self._along[tally.word] += len(tally.held.records)
+
+    def lasting(self) -> list[str]:
+        """What cannot be taken back: one phrase a kind, with its count."""
+        return [f"{count:,} {text.format(self._shape.name)}" for text, count in self._lasting.items()]
+
+    def altered(self) -> list[str]:
+        """What comes back, but not as it was."""
+        name = self._shape.name
+        told = [f"{count:,} {text.format(name)}" for text, count in self._altered.items()]
+        for word, count in self._along.items():
+            told.append(
+                f"{counted(count, word)} that the API completes with {name}: opened again, with the hours "
+                "that remain now where these can be read and the API takes them"
+            )
+        return told
+
+
+def _aside_text(*, has_aside: bool) -> str:
+    return f"created {{}}, which {'get what `undo` of the step says' if has_aside else 'are set inactive'}"

@@ -6,35 +6,33 @@ cannot be taken back stands in it as rejected, with the reason.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import bulkops
-from bulkops.change import Change
+from bulkops.alongside import Alongside, entities_along
+from bulkops.change import Action
 from bulkops.errors import PlanError
 from bulkops.kept import kept_text
-from bulkops.plan import Fate, Header, Plan, PlanWriter, RowState, StepInfo
+from bulkops.labels import labels_of
+from bulkops.plan import Header, Plan, PlanWriter, StepInfo
 from bulkops.plan.shapes import facts_of
 from bulkops.planner.aftermath import Aftermath
-from bulkops.planner.collision import unsent
-from bulkops.planner.judging import Judging, clearing, is_rejected
-from bulkops.planner.notices import Notices
+from bulkops.planner.judging import Judging
 from bulkops.planner.stepplan import Reads
 from bulkops.planner.totals import Totals
-from bulkops.planner.verdicts import noted
-from bulkops.record import Row, Scalar
-from bulkops.reverse import is_only_cleared, reversal, unknown_before
+from bulkops.record import Scalar
+from bulkops.reverse import is_only_cleared, unknown_before
 from bulkops.safety import DEFAULTS, Measured, refusals
 from bulkops.schema import Entity
-from bulkops.targets.autotask.rules import ENTITIES, Finding
-from bulkops.targets.base import RecordData, Target
-
-A_READ = 500  # records that one query can ask for by id
+from bulkops.targets.autotask.rules import ENTITIES
+from bulkops.targets.base import Target
+from bulkops.wayback import OwnRows, Rows, Shared, WayBack
+from bulkops.wording import counted
 
 
 async def build_undo(
@@ -51,39 +49,19 @@ async def build_undo(
     """
     await _refuse(plan, target)
     reads_before = target.calls.read
-    reads, totals = Reads(target), Totals()
-    shapes: dict[str, dict[str, Any]] = {}
-    warnings: list[str] = []
-    steps: list[StepInfo] = []
-    ways_back = list(reversed(list(_steps(plan))))
-    with (
-        PlanWriter(path) as writer,
-        Aftermath([step.entity for step, _, _ in ways_back], also=ENTITIES) as aftermath,
-    ):
-        shared = _Shared(reads=reads, aftermath=aftermath, judging=Judging(target, aftermath))
-        n = 0
-        for step, first, last in ways_back:
-            shape = await reads.timed(target.describe(step.entity))
-            shapes[step.entity] = facts_of(shape, shape.fields)
-            before, unread = n, 0
-            way = _Reversed(plan, shape, shared, step=step, first=first, last=last)
-            async for row, change, fate in way.changes(before):
-                n += 1
-                writer.add(row, change)
-                totals.add(change)
-                way.notices.add(change)
-                aftermath.note(change)
-                unread += bool(change.action.is_write and unknown_before(fate.written))
-            warnings += way.notices.told()
-            if unread:
-                warnings.append(
-                    f"{step.name}: of {unread} rows some fields could not be read before, they stay"
-                )
-            if n > before:
-                steps.append(replace(step, action="undo", read=n - before, dropped=0, rows=n - before))
+    reads = Reads(target)
+    ways_back = [(step, _own(plan, step, first, last)) for step, first, last in _steps(plan)][::-1]
+    along = [entity for _, rows in ways_back for entity in entities_along(rows)]
+    entities = [*(step.entity for step, _ in ways_back), *along]
+    with PlanWriter(path) as writer, Aftermath(entities, also=ENTITIES) as aftermath:
+        shared = Shared(reads=reads, aftermath=aftermath, judging=Judging(target, aftermath))
+        undoing = _Undoing(plan, writer, shared)
+        for step, rows in ways_back:
+            await undoing.take_back(step, rows)
         limits = Measured.from_json(plan.header.limits).limits or DEFAULTS
-        counted = {entity: await reads.timed(target.count(entity)) for entity in totals.limited(limits)}
-        measured = totals.measured(limits, counted)
+        totals = undoing.totals
+        sizes = {entity: await reads.timed(target.count(entity)) for entity in totals.limited(limits)}
+        measured = totals.measured(limits, sizes)
         writer.seal(
             Header(
                 job=f"undo of {plan.header.job}",
@@ -93,15 +71,20 @@ async def build_undo(
                 reason=f"Takes back {plan.path.name}",
                 created=clock().astimezone(UTC).isoformat(timespec="seconds"),
                 version=bulkops.__version__,
-                steps=tuple(steps),
+                steps=tuple(undoing.steps),
                 counts=totals.by_action(),
                 calls_read=target.calls.read - reads_before,
                 calls_write=totals.writes,
                 estimate_s=totals.estimates(target, reads.latency_s),
-                warnings=(*warnings, *shared.judging.take_warnings(), *refusals(measured, {})),
+                warnings=(
+                    *_unfinished(plan),
+                    *undoing.warnings,
+                    *shared.judging.take_warnings(),
+                    *refusals(measured, {}),
+                ),
                 limits=measured.to_json(),
-                entities=shapes,
-                extra={"labels": plan.header.extra.get("labels", {})},
+                entities=undoing.shapes,
+                extra={"labels": undoing.labels},
             )
         )
     return Plan.open(path)
@@ -121,6 +104,18 @@ async def _refuse(plan: Plan, target: Target) -> None:
         raise PlanError(". ".join(text for text in (told, kept_text(plan)) if text))
 
 
+def _unfinished(plan: Plan) -> list[str]:
+    """What is not applied yet is not taken back either."""
+    pending = plan.progress()["pending"]
+    if not pending:
+        return []
+    still = f"{counted(pending, 'row')} of {plan.path} {'is' if pending == 1 else 'are'} still pending"
+    return [
+        f"{still}, and no part of this: apply that plan to its end first and undo all of it, or do not apply "
+        "it any more"
+    ]
+
+
 def _steps(plan: Plan) -> Iterator[tuple[StepInfo, int, int]]:
     """Each step with its first and its last change."""
     first = 1
@@ -130,102 +125,69 @@ def _steps(plan: Plan) -> Iterator[tuple[StepInfo, int, int]]:
         first += step.rows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shared:
-    """What all steps of the way back have in common. `aftermath`: what those before it leave."""
-
-    reads: Reads
-    aftermath: Aftermath
-    judging: Judging
+def _own(plan: Plan, step: StepInfo, first: int, last: int) -> OwnRows:
+    aside: Mapping[str, Mapping[str, Scalar]] = plan.header.extra.get("undo", {})
+    labels = plan.header.extra.get("labels", {}).get(step.entity, {})
+    return OwnRows(plan, first, last, aside=aside.get(step.name, {}), labels=labels)
 
 
-class _Reversed:
-    """One step of the plan, from its last row to its first."""
+class _Undoing:
+    """The way back in the making: what all its steps share."""
 
-    def __init__(
-        self, plan: Plan, shape: Entity, shared: _Shared, *, step: StepInfo, first: int, last: int
-    ) -> None:
-        self.notices = Notices(step.name, shape)
+    def __init__(self, plan: Plan, writer: PlanWriter, shared: Shared) -> None:
+        self.totals = Totals()
+        self.steps: list[StepInfo] = []
+        self.warnings: list[str] = []
+        self.shapes: dict[str, dict[str, Any]] = {}
+        self.labels: dict[str, Any] = dict(plan.header.extra.get("labels", {}))
         self._plan = plan
-        self._shape = shape
+        self._writer = writer
         self._shared = shared
-        self._first = first
-        self._last = last
-        aside = plan.header.extra.get("undo", {})
-        self._aside: Mapping[str, Scalar] = aside.get(step.name, {})
-        self._labels = plan.header.extra.get("labels", {}).get(step.entity, {})
-        self._places = array("q", [0]) * (last - first + 1)  # the number in this plan of each of its rows
-        self._needed_by: dict[int, list[int]] = {}  # rows of this step that others of it need, and by which
+        self._n = 0
 
-    async def changes(self, before: int) -> AsyncIterator[tuple[Row, Change, Fate]]:
-        """What takes each row back, numbered from `before` + 1; every one waits for all steps before it."""
-        n = before
-        for fate in self._concerned():
-            n += 1
-            self._places[fate.change.n - self._first] = n
-            for needed in fate.change.waits_for:
-                if needed >= self._first:
-                    self._needed_by.setdefault(needed, []).append(fate.change.n)
-        async for fates, changes in self._taken_back():
-            for fate, change in zip(fates, changes, strict=True):
-                needed_by = self._needed_by.get(fate.change.n, ())
-                waits_for = tuple(sorted(self._place(m) for m in needed_by))
-                n = self._place(fate.change.n)
-                yield fate.row, replace(change, n=n, waits_for=waits_for, barrier=before), fate
+    async def take_back(self, step: StepInfo, rows: OwnRows) -> None:
+        """One step of the plan, and after it what the API did along with it."""
+        shape = await self._described(step.entity)
+        fallen = await self._plan_step(step, rows, shape)
+        for entity in entities_along(rows):
+            shape = await self._described(entity)
+            self.labels[entity] = {**labels_of(shape, shape.fields), **self.labels.get(entity, {})}
+            name = self._free_name(f"{step.name}-{entity}")
+            along = Alongside(rows, shape, name=name, fallen=fallen, labels=self.labels[entity])
+            source = f"what the API completed with {step.entity}"
+            info = replace(
+                step, name=name, entity=entity, match=("id",), file=source, columns=along.columns, left_out=0
+            )
+            await self._plan_step(info, along, shape)
 
-    def _place(self, n: int) -> int:
-        return self._places[n - self._first]
+    async def _described(self, entity: str) -> Entity:
+        reads = self._shared.reads
+        shape = await reads.timed(reads.target.describe(entity))
+        self.shapes[entity] = facts_of(shape, shape.fields)
+        return shape
 
-    def _concerned(self) -> Iterator[Fate]:
-        """The rows that did something, or of which nobody knows, from the last one to the first. What is held
-        because somebody else was there first was never sent.
-        """
-        for fate in self._plan.fates_backwards(self._first, self._last):
-            is_done = fate.state is RowState.APPLIED or is_only_cleared(fate)
-            is_open = fate.state is RowState.HELD and self._plan.sent_at(fate.change.n) is not None
-            if is_done or is_open or fate.is_in_doubt:
-                yield fate
+    def _free_name(self, name: str) -> str:
+        taken = {step.name for step in (*self._plan.header.steps, *self.steps)}
+        return next(one for one in chain([name], (f"{name}-{n}" for n in count(2))) if one not in taken)
 
-    async def _taken_back(self) -> AsyncIterator[tuple[Sequence[Fate], Sequence[Change]]]:
-        """The rows, and what takes each back as its record is now, with what has to be emptied for that."""
-        fates = self._concerned()
-        while batch := list(islice(fates, A_READ)):
-            records = self._met(await self._shared.reads.timed(self._read(batch)))
-            changes = [
-                replace(
-                    reversal(fate, self._shape, current, self._aside, self._labels),
-                    n=self._place(fate.change.n),
-                )
-                for fate, current in zip(batch, records, strict=True)
-            ]
-            yield batch, await self._passed(changes, records)
-
-    async def _passed(
-        self, changes: Sequence[Change], records: Sequence[RecordData | None]
-    ) -> Sequence[Change]:
-        """The changes as the API's own rules leave them: rejected, or with what is to be known of them."""
-        met = list(zip(changes, records, strict=True))
-        judged = [(change, record, change.fields) for change, record in met if change.action.is_write]
-        found = await self._shared.reads.timed(self._shared.judging.judged(self._shape, judged))
-        return [self._with(change, found.get(change.n, ()), record) for change, record in met]
-
-    def _met(self, records: Sequence[RecordData | None]) -> list[RecordData | None]:
-        """The records as the steps taken back before this one leave them."""
-        name = self._shape.name
-        return [record and self._shared.aftermath.seen(name, [record])[0] for record in records]
-
-    def _with(self, change: Change, findings: Sequence[Finding], before: RecordData | None) -> Change:
-        if is_rejected(findings):
-            return unsent(change, "; ".join(finding.text for finding in findings))
-        change = clearing(change, findings, before)
-        self.notices.say(change, findings, before)
-        return noted(change, findings)
-
-    async def _read(self, fates: Sequence[Fate]) -> list[RecordData | None]:
-        ids = sorted({fate.id for fate in fates if fate.id is not None})
-        current: dict[int, RecordData] = {}
-        if ids and self._shape.is_queryable:
-            where = {"op": "in", "field": "id", "value": ids}
-            async for record in self._shared.reads.target.read(self._shape.name, where):
-                current[int(record["id"] or 0)] = record
-        return [current.get(fate.id) if fate.id is not None else None for fate in fates]
+    async def _plan_step(self, step: StepInfo, rows: Rows, shape: Entity) -> dict[int, str]:
+        """What of it cannot be taken back, by number, with the reason."""
+        before, unread, fallen = self._n, 0, dict[int, str]()
+        way = WayBack(rows, shape, self._shared, name=step.name)
+        async for row, change, fate in way.changes(before):
+            self._n += 1
+            self._writer.add(row, change)
+            self.totals.add(change)
+            way.notices.add(change)
+            self._shared.aftermath.note(change)
+            unread += bool(change.action.is_write and unknown_before(fate.written))
+            if change.action is Action.REJECTED:
+                fallen[change.n] = change.reason or ""
+        self.warnings += way.notices.told()
+        if unread:
+            self.warnings.append(
+                f"{step.name}: of {unread} rows some fields could not be read before, they stay"
+            )
+        if read := self._n - before:
+            self.steps.append(replace(step, action="undo", read=read, dropped=0, rows=read))
+        return fallen

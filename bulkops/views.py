@@ -13,7 +13,11 @@ from bulkops.workload import KEY, NOTES
 
 
 def plan_json(header: Header, path: Path, sha256: str) -> dict[str, Any]:
-    """`plan --json`: what the plan would do and what it costs. `counts` adds up to `rows`."""
+    """`plan --json`: what the plan would do and what it costs. `counts` adds up to `rows`.
+
+    `undo`, only where it is not all of it just as it was: what undo could not take back, and what it could,
+    but otherwise; phrases.
+    """
     return {
         "plan": str(path),
         "sha256": sha256,
@@ -26,7 +30,13 @@ def plan_json(header: Header, path: Path, sha256: str) -> dict[str, Any]:
         "estimate_s": dict(header.estimate_s),
         "warnings": list(header.warnings),
         **{key: header.extra[key] for key in (KEY, NOTES) if key in header.extra},
+        **_undo_json(header),
     }
+
+
+def _undo_json(header: Header) -> dict[str, Any]:
+    told = {name: list(header.extra.get(name, ())) for name in ("lasting", "altered")}
+    return {"undo": told} if any(told.values()) else {}
 
 
 def _source_json(step: StepInfo) -> dict[str, Any]:

@@ -6,12 +6,12 @@ or another one, held besides, and without which nobody would have planned it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from bulkops.change import Action, Change, Unknown, before_value, equal
-from bulkops.record import Created, Tally, Value
+from bulkops.record import Created, Held, Tally, Value
 from bulkops.schema import Entity
 from bulkops.targets.base import RecordData
 from bulkops.wording import counted
@@ -87,12 +87,32 @@ def found_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Val
     return found
 
 
-def recounted(tally: Tally, now: int) -> str:
-    """What is said where more or less belongs to a record than the plan counted, or nothing."""
-    if now == tally.count:
+def recounted(tally: Tally, now: Held) -> str:
+    """What is said where other records belong to a record than the plan saw, or nothing."""
+    was, is_now = tally.held.records.keys(), now.records.keys()
+    if was == is_now:
         return ""
-    had = counted(tally.count, tally.word) if tally.count else f"no {tally.word}s"
-    return f"it had {had} and has {f'{now:,}' if now else 'none'} now"
+    had = counted(len(was), tally.word) if was else f"no {tally.word}s"
+    if len(was) != len(is_now):
+        return f"it had {had} and has {f'{len(is_now):,}' if is_now else 'none'} now"
+    return f"it had {had}, and has as many but not the same now ({_others(tally.entity, was, is_now)})"
+
+
+def _others(entity: str, was: Collection[int], now: Collection[int]) -> str:
+    """The first one that is gone, and the first that is new."""
+    gone, new = min(set(was) - set(now)), min(set(now) - set(was))
+    return f"{entity} {gone} is none any more, {new} is one"
+
+
+def restated(shape: Entity, tally: Tally, now: Held) -> bool:
+    """Whether something of what belongs to a record is other than the plan saw it."""
+    if recounted(tally, now):
+        return True
+    return any(
+        not equal(shape.find(name), value, now.records[id].get(name))
+        for id, record in tally.held.records.items()
+        for name, value in record.items()
+    )
 
 
 def strayed(

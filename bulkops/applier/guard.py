@@ -2,25 +2,23 @@
 
 What somebody changed since is held, or overwritten where that was asked for; then what was there is kept, so
 that undo restores it and not what the plan had seen. One read for all records of an entity. Where changes
-rest on how much belongs to their records (the open tasks of projects that are closed), one read more a batch,
-and one for each further 500 of what is counted: for projects with one open task each two calls for 500 rows
-instead of one.
+rest on what belongs to their records (the open tasks of projects that are closed), these are read as well,
+500 a call: for projects with one open task each two calls for 500 rows instead of one.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bulkops.applier.drift import WHO, Drift, drifted, found_in, recounted, strayed
+from bulkops.applier.drift import WHO, Drift, drifted, found_in, recounted, restated, strayed
 from bulkops.applier.known import KnownNames
-from bulkops.change import Action, Change
+from bulkops.change import BELONGING, Action, Before, Change
 from bulkops.journal import Kind
 from bulkops.plan import Plan
-from bulkops.plan.found import Before
 from bulkops.progress import OnDrift
-from bulkops.record import Tally
+from bulkops.record import Held, Scalar, Tally
 from bulkops.schema import Entity
 from bulkops.settle.knowledge import Knowledge
 from bulkops.targets.base import RecordData, Target
@@ -46,15 +44,28 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """What a tally asks for."""
+
+    entity: str
+    parent: str
+    field: str
+    unless: Scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Now:
     """How it is now."""
 
     shapes: Mapping[str, Entity]
     records: Mapping[str, Mapping[int, RecordData]]
-    counts: Mapping[tuple[Tally, int], int]
+    held: Mapping[_Kind, Mapping[int, Held]]  # what belongs to records, by what was asked for and their id
 
     def record(self, entity: str, id: int) -> RecordData | None:
         return self.records.get(entity, {}).get(id)
+
+    def belonging(self, tally: Tally, id: int) -> Held:
+        return self.held[_kind(tally)].get(id, Held(records={}))
 
 
 class Guard:
@@ -94,14 +105,14 @@ class Guard:
         for change in changes:
             for entity, id, names in self._watched(change):
                 wanted[entity][id].update(names)
-        shapes = {entity: (await self._knowledge.of(entity)).shape for entity in wanted}
+        tallies = {tally.entity for change in changes if (tally := self._tally(change))}
+        shapes = {entity: (await self._knowledge.of(entity)).shape for entity in {*wanted, *tallies}}
         records = {
             entity: await self._current(shapes[entity], ids)
             for entity, ids in wanted.items()
             if shapes[entity].is_queryable
         }
-        counts = {} if self._overwrites else await self._counts(changes)
-        return _Now(shapes=shapes, records=records, counts=counts)
+        return _Now(shapes=shapes, records=records, held=await self._held(changes, shapes))
 
     async def _current(self, shape: Entity, ids: Mapping[int, Collection[str]]) -> dict[int, RecordData]:
         shapes = [shape.find(name) for name in sorted({name for names in ids.values() for name in names})]
@@ -114,22 +125,42 @@ class Guard:
                 current[int(record["id"] or 0)] = record
         return current
 
-    async def _counts(self, changes: Sequence[Change]) -> dict[tuple[Tally, int], int]:
-        """How much belongs to the records that changes rest on, by what is counted and id."""
-        wanted: dict[Tally, set[int]] = defaultdict(set)
+    async def _held(
+        self, changes: Sequence[Change], shapes: Mapping[str, Entity]
+    ) -> dict[_Kind, dict[int, Held]]:
+        """What belongs to the records that changes rest on."""
+        wanted: dict[_Kind, set[int]] = defaultdict(set)
+        names: dict[_Kind, set[str]] = defaultdict(set)
         for change in changes:
-            if (premise := change.premise) is not None and premise.tally is not None:
-                wanted[_uncounted(premise.tally)].add(premise.id)
-        counts: Counter[tuple[Tally, int]] = Counter()
-        for what, ids in wanted.items():
-            for start in range(0, len(ids), SIZE):
-                some = sorted(ids)[start : start + SIZE]
-                is_one = {"op": "noteq", "field": what.field, "value": what.unless}
-                belongs = {"op": "in", "field": what.parent, "value": some}
-                where = {"op": "and", "items": [belongs, is_one]}
-                async for record in self._target.read(what.entity, where, fields=["id", what.parent]):
-                    counts[what, int(record[what.parent] or 0)] += 1
-        return counts
+            if (tally := self._tally(change)) is not None and change.premise is not None:
+                wanted[_kind(tally)].add(change.premise.id)
+                names[_kind(tally)].update(*tally.held.records.values())
+        return {
+            kind: await self._belonging(kind, shapes[kind.entity], sorted(ids), names[kind])
+            for kind, ids in wanted.items()
+        }
+
+    def _tally(self, change: Change) -> Tally | None:
+        """Who overwrites has to know only what the API changes with the record, for undo."""
+        premise = change.premise
+        return None if premise is None or (self._overwrites and not _is_own(change)) else premise.tally
+
+    async def _belonging(
+        self, kind: _Kind, shape: Entity, ids: Sequence[int], names: Collection[str]
+    ) -> dict[int, Held]:
+        fields = [shape.find(name) for name in (kind.parent, *sorted(names))]
+        # What no query can ask for comes only where all fields are read.
+        can_all = all(field is None or field.is_queryable for field in fields)
+        asked = ["id", *(field.name for field in fields if field)] if can_all else None
+        found: dict[int, dict[int, Mapping[str, Scalar]]] = defaultdict(dict)
+        for start in range(0, len(ids), SIZE):
+            is_one = {"op": "noteq", "field": kind.field, "value": kind.unless}
+            belongs = {"op": "in", "field": kind.parent, "value": ids[start : start + SIZE]}
+            where = {"op": "and", "items": [belongs, is_one]}
+            async for record in self._target.read(kind.entity, where, fields=asked):
+                kept = {name: record.get(name) for name in names}
+                found[int(record[kind.parent] or 0)][int(record["id"] or 0)] = kept
+        return {id: Held(records=records) for id, records in found.items()}
 
     # --- what it means ---
 
@@ -140,28 +171,43 @@ class Guard:
             drift = strayed(shape, change, record, labels, who)
         else:
             drift = drifted(shape, change, record, labels, who)
-            if before := found_in(shape, change, record):
+            if before := self._found(shape, change, record, now):
                 seen.before[change.n] = before
         if drift.is_done:
             seen.findings[change.n] = Finding(kind=Kind.UNCHANGED)
         elif not self._overwrites and (reason := self._reason(change, entity, id, drift, now)):
             seen.findings[change.n] = Finding(kind=Kind.HELD, reason=reason, is_drift=True)
 
+    def _found(self, shape: Entity, change: Change, record: RecordData, now: _Now) -> Before:
+        """What undo restores instead of what the plan saw."""
+        before: Before = found_in(shape, change, record)
+        tally = self._tally(change)
+        if tally is None or change.premise is None or not _is_own(change):
+            return before
+        held = now.belonging(tally, change.premise.id)
+        return {**before, BELONGING: held} if restated(now.shapes[tally.entity], tally, held) else before
+
     def _reason(self, change: Change, entity: str, id: int, drift: Drift, now: _Now) -> str:
         """What was changed; of another record than its own, or of what belongs to it, with its name."""
         more, premise = "", change.premise
         if premise is not None and premise.tally is not None and (entity, id) == (premise.entity, premise.id):
-            more = recounted(premise.tally, now.counts.get((_uncounted(premise.tally), id), 0))
+            more = recounted(premise.tally, now.belonging(premise.tally, id))
         if not drift.texts and not more:
             return ""
         told = replace(drift, texts=(*drift.texts, *([more] if more else []))).sentence()
-        is_own = (entity, id) == (change.entity, change.id)
-        return told if is_own and not more else f"{self._names.record(change, entity, id)}: {told}"
+        is_itself = (entity, id) == (change.entity, change.id)
+        return told if is_itself and not more else f"{self._names.record(change, entity, id)}: {told}"
 
     def described(self, change: Change) -> str:
         """Row and record: `row 3 (tasks.csv:4), update Tasks 12 "Paint"`."""
         return self._names.row(change)
 
 
-def _uncounted(tally: Tally) -> Tally:
-    return replace(tally, count=0)
+def _is_own(change: Change) -> bool:
+    """Whether its premise is about the record that it changes."""
+    premise = change.premise
+    return premise is not None and (premise.entity, premise.id) == (change.entity, change.id)
+
+
+def _kind(tally: Tally) -> _Kind:
+    return _Kind(entity=tally.entity, parent=tally.parent, field=tally.field, unless=tally.unless)

@@ -11,8 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bulkops.change import Change
-from bulkops.plan.found import Before
+from bulkops.change import Before, Change
 
 AHEAD = 8  # intents that may be durable before their request leaves: what a crash leaves in doubt
 

@@ -19,11 +19,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from bulkops.change import Before
 from bulkops.errors import PlanError
 from bulkops.journal.register import Register
 from bulkops.journal.scribe import Line, Scribe, Usage
 from bulkops.plan import storage
-from bulkops.plan.found import Before, before_to_json
+from bulkops.plan.found import before_to_json
 from bulkops.plan.openmark import Mark, OpenPlan, missing_log, refuse_without_log
 from bulkops.plan.view import Plan
 

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown
-from bulkops.record import Created, FromStep, Lookup, Premise, StoredText, Tally, Value
+from bulkops.record import Created, FromStep, Held, Lookup, Premise, StoredText, Tally, Value
 
 _PLAIN = frozenset({str, bool, type(None)})
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -55,7 +55,7 @@ def cells_from_json(text: str) -> tuple[str, ...]:
     return tuple(cells)
 
 
-def encode(value: Value | Unknown) -> Any:
+def encode(value: Value | Unknown | Held) -> Any:
     """A value as JSON: itself where JSON has it, else an object with one key."""
     kind = type(value)
     if kind in _PLAIN:
@@ -67,7 +67,7 @@ def encode(value: Value | Unknown) -> Any:
     return _tagged(value)
 
 
-def _tagged(value: Value | Unknown) -> Any:  # noqa: PLR0911
+def _tagged(value: Value | Unknown | Held) -> Any:  # noqa: PLR0911
     match value:
         case Created(change=change):
             return {"change": change}
@@ -79,6 +79,8 @@ def _tagged(value: Value | Unknown) -> Any:  # noqa: PLR0911
             return {"lookup": parts}
         case FromStep():
             return {"from": [value.step, list(value.key), value.column]}
+        case Held():
+            return {"held": _held_parts(value)}
         case str():  # an enumeration's text
             return str(value)
         case int():
@@ -88,7 +90,22 @@ def _tagged(value: Value | Unknown) -> Any:  # noqa: PLR0911
     raise TypeError(f"a plan cannot hold a value of type {type(value).__name__}")
 
 
-_TAGS: Mapping[str, Callable[[Any], Value | Unknown]] = {
+def _held_parts(held: Held) -> list[Any]:
+    """Names once, and of each record its id and its values."""
+    names = sorted({name for record in held.records.values() for name in record})
+    rows = [
+        [id, *(encode(record.get(name)) for name in names)] for id, record in sorted(held.records.items())
+    ]
+    return [names, rows]
+
+
+def _held_of(parts: Sequence[Any]) -> Held:
+    names, rows = parts
+    return Held(records={id: dict(zip(names, map(decode, values), strict=True)) for id, *values in rows})
+
+
+_TAGS: Mapping[str, Callable[[Any], Value | Unknown | Held]] = {
+    "held": _held_of,
     "change": lambda change: Created(change=change),
     "unknown": lambda _: UNKNOWN,
     "int": lambda text: int(text, 16),
@@ -112,7 +129,7 @@ def decode(value: Any) -> Any:
     return value
 
 
-def encoded(values: Mapping[str, Value | Unknown]) -> dict[str, Any]:
+def encoded(values: Mapping[str, Value | Unknown | Held]) -> dict[str, Any]:
     """Values by field as JSON."""
     return {name: encode(value) for name, value in values.items()}
 
@@ -132,7 +149,7 @@ def premise_parts(premise: Premise) -> list[Any]:
         return parts
     return [
         *parts,
-        [tally.entity, tally.parent, tally.field, encode(tally.unless), tally.word, tally.count],
+        [tally.entity, tally.parent, tally.field, encode(tally.unless), tally.word, _held_parts(tally.held)],
     ]
 
 
@@ -147,8 +164,10 @@ def premise_of(parts: Sequence[Any] | None) -> Premise | None:
 def _tally_of(parts: Sequence[Any] | None = None) -> Tally | None:
     if parts is None:
         return None
-    entity, parent, field, unless, word, count = parts
-    return Tally(entity=entity, parent=parent, field=field, unless=decode(unless), word=word, count=count)
+    entity, parent, field, unless, word, held = parts
+    return Tally(
+        entity=entity, parent=parent, field=field, unless=decode(unless), word=word, held=_held_of(held)
+    )
 
 
 def change_to_json(change: Change) -> str:

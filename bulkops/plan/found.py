@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
-from bulkops.change import Change, Unknown
+from bulkops.change import Before, Change, Unknown
 from bulkops.plan.encoding import decoded, dump, encoded, load
-from bulkops.record import Value
+from bulkops.record import Held, Value
 
-Before: TypeAlias = Mapping[str, Value | Unknown]
 Line: TypeAlias = tuple[str, int | None, Before]  # kind, id, what an intent tells
 
 
@@ -52,7 +51,7 @@ def found_before(change: Change, lines: Sequence[Line]) -> Before:
     What a later look saw counts where it cannot be our own: the first request may have written half of it.
     An intent that was withdrawn at once never left, so nothing of it counts.
     """
-    found: dict[str, Value | Unknown] = {}
+    found: dict[str, Value | Unknown | Held] = {}
     is_intended = may_have_left = False
     last = ""
     for kind, id, told in lines:
@@ -71,6 +70,6 @@ def found_before(change: Change, lines: Sequence[Line]) -> Before:
     return found
 
 
-def _is_own(change: Change, name: str, value: Value | Unknown) -> bool:
+def _is_own(change: Change, name: str, value: Value | Unknown | Held) -> bool:
     diff = change.fields.get(name)
     return diff is None or value == diff.after or (name in change.cleared and value is None)

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from bulkops.errors import PlanError
 
 APPLICATION_ID = 0x626B6F70  # "bkop", in the header of the SQLite file
-FORMAT = 4  # goes up when an older bulkops could no longer read the file rightly
+FORMAT = 5  # goes up when an older bulkops could no longer read the file rightly
 BUSY_S = 10.0  # how long a statement waits for somebody else's short read
 SIDE_FILES = ("-wal", "-shm", "-journal")
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Self, TypeAlias
 
 from bulkops.accounting import check_counts
-from bulkops.change import Action, Change
+from bulkops.change import Action, Before, Change
 from bulkops.errors import PlanError
 from bulkops.plan import openmark, storage
 from bulkops.plan.encoding import cells_from_json, change_from_json
-from bulkops.plan.found import Before, Line, found_before, lines_found
+from bulkops.plan.found import Line, found_before, lines_found
 from bulkops.plan.seal import CHUNK, Header, chunk_hash, entry_bytes, root_hash
 from bulkops.record import Row
 

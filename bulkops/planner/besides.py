@@ -21,6 +21,9 @@ class Besides:
         self._names[change.entity].update(dict.fromkeys(change.cleared))
         if change.premise is not None:
             self._names[change.premise.entity].update(dict.fromkeys(change.premise.values))
+            if (tally := change.premise.tally) is not None:
+                held = next(iter(tally.held.records.values()), {})
+                self._names[tally.entity].update(dict.fromkeys((tally.parent, tally.field, *held)))
 
     async def facts(
         self, target: Target, known: Mapping[str, Mapping[str, Any]]

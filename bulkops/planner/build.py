@@ -38,7 +38,7 @@ from bulkops.planner.totals import Totals
 from bulkops.planner.verdicts import Verdicts
 from bulkops.recipes.base import Known
 from bulkops.record import Row, Scalar
-from bulkops.reverse import Lasting
+from bulkops.reverse import Coverage
 from bulkops.safety import LabelKind, Measured, label_kind, refusals
 from bulkops.targets.autotask.rules import ENTITIES
 from bulkops.targets.base import Target
@@ -128,6 +128,7 @@ async def build_plan(
                 "labels": recipe.labelled(planning.labels),
                 "undo": planning.aside,
                 "lasting": [*planning.lasting, *recipe.lasting()],
+                "altered": planning.altered,
                 **recipe.extra(),
             },
         )
@@ -159,6 +160,7 @@ class _Planning:
         self.shapes: dict[str, dict[str, Any]] = {}  # entity → what apply needs to recognise its records
         self.aside: dict[str, dict[str, Scalar]] = {}  # step → what undo sets where it cannot delete
         self.lasting: list[str] = []  # what undo could not take back
+        self.altered: list[str] = []  # and what it could, but not as it was
         self.also = Besides()
         self._job = job
         self._reads = reads
@@ -183,7 +185,7 @@ class _Planning:
         labels = [kind for name in self._job.limits if (kind := label_kind(name, ready.entity))]
         notices = Notices(ready.step.name, ready.entity)
         again = Again(ready.step.name)
-        lasting = Lasting(ready.entity, has_aside=bool(ready.aside))
+        coverage = Coverage(ready.entity, has_aside=bool(ready.aside))
         with SeenKeys() as seen:
             planner = StepPlanner(
                 self._reads,
@@ -201,13 +203,14 @@ class _Planning:
                     self._add(row, change, labels)
                     notices.add(change)
                     again.add(row, change)
-                    lasting.add(change)
+                    coverage.add(change)
                 if self._progress and planner.taken != told:
                     told = planner.taken
                     self._progress(ready.step.name, told)
         self._note_step(ready, self._n - first)
-        self.lasting += lasting.told()
-        told_of_rows = (*notices.told(), *again.told(), *self._judging.take_warnings())
+        self.lasting += coverage.lasting()
+        self.altered += coverage.altered()
+        told_of_rows = (*notices.told(), *again.told(), *planner.told(), *self._judging.take_warnings())
         self.warnings.extend((*utc_warnings(ready), *told_of_rows))
 
     def _add(self, row: Row, change: Change, labels: Sequence[LabelKind]) -> None:

@@ -15,7 +15,7 @@ from bulkops.planner.draft import Draft
 from bulkops.planner.judging import Judging, clearing, is_rejected
 from bulkops.planner.notices import Notices
 from bulkops.planner.precheck import ReadyStep
-from bulkops.record import Row, RowError
+from bulkops.record import Premise, Row, RowError
 from bulkops.targets.autotask.rules import Finding, Kind
 
 
@@ -48,7 +48,7 @@ class Verdicts:
         if is_rejected(findings):
             return self._rejected(draft.row, change, findings)
         before = draft.found[0] if draft.found else None
-        change = clearing(change, findings, before)
+        change = resting(clearing(change, findings, before), findings)
         self._notices.say(change, findings, before)
         return noted(change, findings)
 
@@ -67,6 +67,18 @@ class Verdicts:
             value=" / ".join(cells) if cells else None,
             field=finding.about,
         )
+
+
+def resting(change: Change, findings: Sequence[Finding]) -> Change:
+    """The change with the records that the API changes with its own: they are to be as they were seen, and
+    undo restores them.
+    """
+    tally = next((finding.tally for finding in findings if finding.tally is not None), None)
+    if tally is None or change.id is None:
+        return change
+    premise = change.premise or Premise(entity=change.entity, id=change.id, values={})
+    is_own = (premise.entity, premise.id) == (change.entity, change.id)
+    return replace(change, premise=replace(premise, tally=premise.tally or tally)) if is_own else change
 
 
 def noted(change: Change, findings: Sequence[Finding]) -> Change:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bulkops.change import Action, Change, by_label, equal
+from bulkops.change import Change, by_label, equal
 from bulkops.errors import Fault, SourceError
 from bulkops.job.model import FieldSpec, Job, MadeSource, Step, StepAction
 from bulkops.job.recipes import CLOSED, CloseProjects, Note, OpenTasks
@@ -17,12 +17,12 @@ from bulkops.planner import again
 from bulkops.recipes.base import Describer, Fields, Known, MadeRows, Progress, described, text_of
 from bulkops.recipes.chosen import ByFile, ByQuery, Choice, Chosen, entities_of
 from bulkops.recipes.inside import Inside, Insides
-from bulkops.record import FromStep, Premise, Row
+from bulkops.record import FromStep, Premise, Row, Tally
 from bulkops.references import References, find_by_key, key_of, record_id
 from bulkops.schema import Entity, Field
 from bulkops.targets.autotask.rules import READS
 from bulkops.targets.autotask.rules.people import values_of
-from bulkops.targets.autotask.rules.places import COMPLETE
+from bulkops.targets.autotask.rules.places import COMPLETE, open_tasks
 from bulkops.targets.base import RecordData, Target
 from bulkops.where import asked_about
 from bulkops.wording import counted, shown
@@ -51,7 +51,6 @@ class Closing:
         self._refused = Inside(ends=None)  # open tasks of projects that stay as they are, of all together
         self._refusals = 0
         self._noted = 0  # projects that have the note already
-        self._completed = Inside(ends=None)  # open tasks of projects that are closed
         self._choice = self._chosen_by(job)
         self.faults: list[Fault] = list(self._choice.faults)
         file = self._choice.source.columns if self._choice.source else ()
@@ -214,7 +213,8 @@ class Closing:
         if not fault and inside is not None and id is not None and self._recipe.note is not None:
             needs = self._put_note(one, id, inside, is_there=bool(noted))
         is_noted = needs is not None
-        premise = self._premise(one.project, id, inside, is_touched=is_noted) if id is not None else None
+        tally = inside.tally if inside is not None else None
+        premise = self._premise(one.project, id, tally, is_touched=is_noted) if id is not None else None
         if id is not None:
             self._known.setdefault(id, one.line)
         first, surplus = self._as_written(one.cells)
@@ -237,12 +237,13 @@ class Closing:
             self._noted += 1
             return None
         name = text_of(one.project.get(NAME)) if one.project else ""
-        premise = self._premise(one.project, id, inside, is_touched=False)
+        tally = open_tasks({task: {} for task in inside.open})
+        premise = self._premise(one.project, id, tally, is_touched=False)
         self._notes.put({ID: str(id), NAME: name}, line=one.line, premise=premise)
         return FromStep(step=NOTES, key=(str(id),))
 
     def _premise(
-        self, project: RecordData | None, id: int, inside: Inside | None, *, is_touched: bool
+        self, project: RecordData | None, id: int, tally: Tally | None, *, is_touched: bool
     ) -> Premise:
         """What was looked at before it was chosen to be closed: its fields, and its open tasks where they
         matter.
@@ -253,11 +254,9 @@ class Closing:
         shapes = [shape for name in self._guarded if (shape := self._shapes["Projects"].find(name))]
         names = [one.name for one in shapes if not (is_touched and one.is_read_only)]
         known = project or {}
-        is_counted = "Tasks" in self._shapes and self._asks_for_tasks
-        tally = inside.tally if inside is not None and is_counted else None
-        return Premise(
-            entity="Projects", id=id, values={n: known[n] for n in names if n in known}, tally=tally
-        )
+        values = {name: known[name] for name in names if name in known}
+        is_asked_for = "Tasks" in self._shapes and self._asks_for_tasks
+        return Premise(entity="Projects", id=id, values=values, tally=tally if is_asked_for else None)
 
     @property
     def _asks_for_tasks(self) -> bool:
@@ -320,11 +319,7 @@ class Closing:
         return self._insides.known if self._insides else ()
 
     def note(self, row: Row, change: Change) -> None:
-        if change.step != PROJECTS or change.action is not Action.UPDATE or not self._completes:
-            return
-        tasks, hours = (row.cells[self._rows.columns.index(self._names[name])] for name in (TASKS, HOURS))
-        self._completed.tasks += int(tasks or 0)
-        self._completed.hours += float(hours or 0)
+        """What its changes come to, the plan's own rules tell."""
 
     def warnings(self) -> list[str]:
         told = []
@@ -346,12 +341,7 @@ class Closing:
         return [f"close_projects: {text}" for text in told]
 
     def lasting(self) -> list[str]:
-        if not self._completed.tasks:
-            return []
-        return [
-            f"{self._completed.amount} that the API completes with their projects: undo gives the projects "
-            "their status back, the tasks stay complete and their remaining hours 0"
-        ]
+        return []
 
     def labels(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
         return {}

@@ -390,9 +390,6 @@ class Reassignment:
 
     def warnings(self) -> list[str]:
         told = [f"reassign: {text}" for text in self._told]
-        giver = self._cast.giver
-        if giver is not None and not giver.is_active:
-            told.append(f"reassign: {giver} is no longer active: what is handed over, undo cannot give back")
         if isinstance(self._recipe.divide, DivideBy):
             told += [f"reassign: {one.person} is given nothing: no entry of `map` names them"
                      for one in self._cast.idle]  # fmt: skip
@@ -402,7 +399,9 @@ class Reassignment:
         return told
 
     def lasting(self) -> list[str]:
-        return []
+        giver = self._cast.giver
+        is_gone = giver is not None and not giver.is_active
+        return [f"what {giver} hands over, who is no longer active: nobody can give it back"] if is_gone else []
 
     def labels(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
         people: list[Person] = [one.person for one in self._cast.takers]

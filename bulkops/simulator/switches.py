@@ -62,6 +62,8 @@ class Switches:
     # Whether the end of a project is held against its tasks at every update or when a date changes.
     project_dates: Literal["changed", "always"] = "changed"
     project_reopen: Literal["allow", "refuse"] = "allow"  # another status for a complete project
+    # Another status for a complete task: with the remainingHours of the request, which stay 0, or not at all.
+    task_reopen: Literal["hours", "frozen", "refuse"] = "hours"
     complete_project: Literal["open", "read_only"] = "open"  # the tasks and phases of a complete project
     task_beyond_project: Literal["allow", "refuse", "extend"] = "allow"  # a task that ends after its project
     predecessor_moves: Literal["create", "lag", "chain"] = "create"  # when a successor's start follows

@@ -92,9 +92,7 @@ def check_closed(before: Snapshot, after: Snapshot, projects: set[int]) -> None:
 
 
 def test_projects_are_closed_with_what_the_plan_said_and_no_more(desk: Desk) -> None:
-    """The plan names tasks and hours, the writes are those of the plan, planning again finds nothing, and
-    undo brings the projects back, as far as it said.
-    """
+    """The plan names tasks and hours, the writes are those of the plan, planning again finds nothing."""
     before = snapshot(desk)
     projects = to_close(before)
     tasks = open_tasks(before, projects)
@@ -108,7 +106,7 @@ def test_projects_are_closed_with_what_the_plan_said_and_no_more(desk: Desk) -> 
     assert "(Practice server move): completes 4 open tasks, 22.5 hours remain" in told
     assert "any status but Inactive makes an inactive project active again, Complete too" in told
     said = desk.run("show", "close.plan").out
-    assert f"{len(tasks)} open tasks ({hours:g} hours) that the API completes with their projects" in said
+    assert f"{len(tasks)} open tasks that the API completes with Projects: opened again" in said
     assert "5 created ProjectNotes, which the API can neither delete nor set inactive" in said
     assert snapshot(desk) == before, "planning only reads"
 
@@ -121,18 +119,121 @@ def test_projects_are_closed_with_what_the_plan_said_and_no_more(desk: Desk) -> 
     again = desk.plan("close.yaml", "-o", "again.plan")["counts"]
     assert (again["unchanged"], again["rejected"], sum(again.values())) == (7, 1, 8)
 
+
+def edit(desk: Desk, entity: str, id: int, **fields: Any) -> None:
+    """Somebody else changes a record."""
+    desk.simulator.call(f"edit/{entity}", {"items": [{"id": id, **fields}]})
+
+
+def closed(desk: Desk) -> tuple[Snapshot, set[int]]:
+    """All that was to be closed is, and what there was before."""
+    before = snapshot(desk)
+    write(desk)
+    desk.plan("close.yaml")
+    desk.apply("close.plan", code=4)
+    return before, to_close(before)
+
+
+def test_undo_opens_projects_and_their_tasks_again(desk: Desk) -> None:
+    """Every field of both is as it was, but for when they were touched; only the notes stay. Closing them
+    again closes the very same, with the note that is there.
+    """
+    before, projects = closed(desk)
+    tasks = open_tasks(before, projects)
     undo = desk.run("undo", "close.plan", "--json").json
-    assert (undo["counts"]["update"], undo["counts"]["rejected"]) == (5, 5)
-    assert "completes" not in desk.run("show", "close.undo.plan").out, "that was said of the way there"
+    assert undo["sources"] == [
+        {"step": "projects", "read": 5, "dropped": 0, "rows": 5},
+        {"step": "projects-Tasks", "read": len(tasks), "dropped": 0, "rows": len(tasks)},
+        {"step": "notes", "read": 5, "dropped": 0, "rows": 5},
+    ]
+    assert (undo["counts"]["update"], undo["counts"]["rejected"]) == (5 + len(tasks), 5)
+    said = desk.run("show", "close.undo.plan").out
+    titles = [task["title"] for task in tasks.values()]
+    assert all(f'"{title}"' in said for title in titles) and "5 (Complete) → 1 (New)" in said
     desk.apply("close.undo.plan", code=4)
     left = changes(before, snapshot(desk))
-    assert set(left["Projects"]) == projects
-    assert all("status" not in fields for fields in left["Projects"].values())
-    assert set(left["Tasks"]) == set(tasks), "what the API completed stays complete, as the plan said"
-
+    assert set(left) == {"ProjectNotes", "Projects"}
+    assert set(left["Projects"]) <= projects
+    assert all(set(fields) <= BY_THE_API for fields in left["Projects"].values())
     third = desk.plan("close.yaml", "-o", "third.plan")
     assert third["counts"]["create"] == 0 and third["counts"]["update"] == 5
     assert "5 projects with this very note: it is not added a second time" in " ".join(third["warnings"])
+    desk.apply("third.plan", code=4)
+    assert not open_tasks(snapshot(desk), projects)
+
+
+@pytest.mark.parametrize("answer", ["frozen", "refuse"])
+def test_what_the_api_does_not_give_back_is_told(desk: Desk, answer: str) -> None:
+    """Hours that it keeps at 0, or tasks that it does not open again: the projects are open all the same."""
+    before, projects = closed(desk)
+    desk.simulator.call("switches", {"task_reopen": answer})
+    assert "the API may keep its remainingHours at 0" in desk.run("undo", "close.plan").out
+    done = desk.apply("close.undo.plan", code=4)["counts"]
+    tasks = open_tasks(before, projects)
+    left = changes(before, snapshot(desk))
+    assert all("status" not in fields for fields in left["Projects"].values())
+    if answer == "refuse":
+        assert done["rejected"] == 5 + len(tasks) and set(left["Tasks"]) == set(tasks)
+    else:
+        assert done["rejected"] == 5
+        assert all(fields == {"remainingHours": 0} for fields in left["Tasks"].values())
+
+
+def test_a_project_that_cannot_be_opened_keeps_its_tasks_complete(desk: Desk) -> None:
+    """Changed since, or refused by the API: its tasks are not opened without it, and say why."""
+    first = min(closed(desk)[1])
+    edit(desk, "Projects", first, status=9)
+    done = snapshot(desk)
+    desk.run("undo", "close.plan")
+    rows = desk.run("show", "close.undo.plan", "--json").rows
+    own = [row for row in rows if row["entity"] == "Tasks" and done["Tasks"][row["id"]]["projectID"] == first]
+    assert own and all("which it needs, is rejected: status was set to 5" in row["reason"] for row in own)
+    desk.simulator.call("switches", {"project_reopen": "refuse"})
+    counts = desk.apply("close.undo.plan", code=4)["counts"]
+    assert (counts["applied"], counts["pending"]) == (0, 0)
+    assert snapshot(desk) == done
+
+
+def test_what_others_did_to_a_completed_task_is_left_alone(desk: Desk) -> None:
+    """Opened again in the same way: nothing to do; in another way: rejected, with both statuses."""
+    before, projects = closed(desk)
+    same, other, *rest = sorted(open_tasks(before, projects))
+    edit(desk, "Tasks", same, status=before["Tasks"][same]["status"])
+    edit(desk, "Tasks", other, status=8)
+    desk.run("undo", "close.plan")
+    found = {row["id"]: row for row in desk.run("show", "close.undo.plan", "--json").rows}
+    assert found[same]["action"] == "unchanged"
+    assert found[other]["reason"].startswith("status was set to 5 (Complete) and is 8")
+    assert {found[id]["action"] for id in rest} == {"update"}
+
+
+def test_a_plain_job_that_completes_projects_is_undone_with_their_tasks(desk: Desk) -> None:
+    """Without the recipe: held where another task came in between, undone with what the API completed, and
+    both said by the plan.
+    """
+    before = snapshot(desk)
+    projects = sorted(to_close(before))
+    desk.table("done.csv", ("Id", "State"), *((id, "Complete") for id in projects))
+    desk.write(
+        "close.yaml",
+        "version: 1\nname: close\ntenant: acme\nlimits: {update: {percent: 100}}\nsteps:\n"
+        "  - {name: done, entity: Projects, action: update, source: {file: done.csv}, match: [id],"
+        " fields: {id: Id, status: State}}\n",
+    )
+    planned = desk.plan("close.yaml")
+    tasks = open_tasks(before, set(projects))
+    (told,) = planned["undo"]["altered"]
+    assert told.startswith(f"{len(tasks)} open tasks that the API completes with Projects")
+    one = before["Tasks"][min(tasks)]
+    new = {**one, "id": one["id"] + 1000, "projectID": one["projectID"], "status": 1, "taskNumber": "T-new"}
+    desk.simulator.load("Tasks", new)
+    counts = desk.apply("close.plan", code=4)["counts"]
+    assert (counts["applied"], counts["held"]) == (4, 1)
+    desk.run("undo", "close.plan")
+    desk.apply("close.undo.plan")
+    left = changes(before, snapshot(desk))
+    assert set(left.pop("Tasks")) == {new["id"]}
+    assert all(set(fields) <= BY_THE_API for fields in left.get("Projects", {}).values())
 
 
 def test_results_name_tasks_and_hours_of_each_project(desk: Desk) -> None:

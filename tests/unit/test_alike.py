@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,19 +16,29 @@ from bulkops import alike
 from bulkops.alike import worth_showing
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.plan import Header, Plan, PlanWriter, StepInfo
-from bulkops.record import Row
+from bulkops.record import Created, Row, Value
 from bulkops.render import SHOWN, print_plan
 
+SHAPES = {
+    "Tasks": {
+        "parent": "projectID",
+        "fields": {
+            "projectID": {"type": "integer", "reference": "Projects"},
+            "contactID": {"type": "integer", "reference": "Contacts"},
+        },
+    }
+}
 
-def plan_of(folder: Path, changes: Iterable[Change]) -> Plan:
+
+def plan_of(folder: Path, changes: Iterable[Change], *, action: str = "update") -> Plan:
     changes = list(changes)
     step = StepInfo(
-        name="tasks", entity="Tasks", action="update", match=("externalID",), file="t.csv",
+        name="tasks", entity="Tasks", action=action, match=("externalID",), file="t.csv",
         columns=("Key",), read=len(changes), dropped=0, rows=len(changes),
     )  # fmt: skip
     header = Header(
         job="j", tenant="acme", database="7", url="", reason="", created="2026-03-01T12:00:00+00:00",
-        version="0", steps=(step,), calls_read=1, calls_write=len(changes), estimate_s={},
+        version="0", steps=(step,), entities=SHAPES, calls_read=1, calls_write=len(changes), estimate_s={},
         counts={action.value: sum(item.action is action for item in changes) for action in Action},
     )  # fmt: skip
     path = folder / "x.plan"
@@ -52,6 +62,23 @@ def rejected(n: int, reason: str) -> Change:
     return Change(
         n=n, step="tasks", entity="Tasks", action=Action.REJECTED, line=n + 1, file="t.csv", reason=reason
     )
+
+
+def record(
+    n: int, action: Action = Action.CREATE, values: Mapping[str, Value] | None = None, **more: Value
+) -> Change:
+    """A create, or a delete, under a project of its own."""
+    held: dict[str, Value] = {"projectID": n, "title": "Closed", **(values or {}), **more}
+    fields = {
+        name: FieldDiff(before=None, after=value)
+        if action is Action.CREATE
+        else FieldDiff(before=value, after=None)
+        for name, value in held.items()
+    }
+    return Change(
+        n=n, step="tasks", entity="Tasks", action=action, line=n + 1, file="t.csv", fields=fields,
+        key={"externalID": held["externalID"]} if "externalID" in held else {},
+    )  # fmt: skip
 
 
 def shown(plan: Plan, **how: int | None) -> list[str]:
@@ -166,3 +193,111 @@ def test_memory_is_bounded_however_many_kinds_there_are(
     plan = plan_of(tmp_path, [update(n, 0, n) for n in range(1, 101)])
     assert len(worth_showing(plan, 20)) == 15
     assert any("85 more to update" in line for line in shown(plan, most=20))
+
+
+def test_a_note_for_each_of_many_projects_is_told_once(tmp_path: Path) -> None:
+    """With its number, and with what is another one for each."""
+    lines = shown(plan_of(tmp_path, [record(n) for n in range(1, 201)]))
+    assert lines[4:-3] == [
+        "+ Tasks  (t.csv:2) and 199 more like it but for `projectID`",
+        "    projectID  1",
+        '    title      "Closed"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"projectID": 7}, "just like it"),
+        ({"projectID": Created(change=1)}, "just like it"),
+        ({}, "like it but for `projectID`"),
+    ],
+)
+def test_what_differs_is_named_and_nothing_else(
+    tmp_path: Path, values: Mapping[str, Value], told: str
+) -> None:
+    """Where all of it is the same, that is said."""
+    assert shown(plan_of(tmp_path, [record(n, values=values) for n in range(1, 21)]))[4].endswith(
+        f"and 19 more {told}"
+    )
+
+
+def test_keys_marks_and_what_the_plan_itself_makes_may_differ(tmp_path: Path) -> None:
+    """They are another one for each row by their nature, and are named."""
+    changes = [
+        replace(
+            record(n, projectID=Created(change=n), externalID=f"T-{n}", purchaseOrderNumber=f"bulkops {n}"),
+            marker="purchaseOrderNumber",
+        )
+        for n in range(1, 31)
+    ]
+    head = shown(plan_of(tmp_path, changes))[4]
+    assert head.endswith("and 29 more like it but for `projectID`, `externalID` and `purchaseOrderNumber`")
+
+
+def test_creates_that_differ_in_anything_else_are_outliers(tmp_path: Path) -> None:
+    """Another title, a field more, another author, a note of its own: each is shown."""
+    changes = [record(n) for n in range(1, 31)]
+    changes[3] = record(4, title="Open")
+    changes[5] = record(6, description="more")
+    changes[7] = replace(record(8), impersonate=5)
+    changes[9] = replace(record(10), notes=("may be refused",))
+    found = worth_showing(plan_of(tmp_path, changes), SHOWN)
+    assert [(one.n, one.more) for one in found] == [(1, 25), (4, 0), (6, 0), (8, 0), (10, 0)]
+
+
+def test_whom_a_create_names_makes_a_kind_of_its_own_while_these_are_few(tmp_path: Path) -> None:
+    """A reader wants to know how many go to whom; five hundred people are told as what differs."""
+    few = plan_of(tmp_path, [record(n, contactID=n % 3) for n in range(1, 31)])
+    assert [(one.more, one.differs) for one in worth_showing(few, SHOWN)] == [(9, ("projectID",))] * 3
+    many = plan_of(tmp_path, [record(n, contactID=n % 12) for n in range(1, 31)])
+    (one,) = worth_showing(many, SHOWN)
+    assert (one.n, one.more, one.differs) == (1, 29, ("projectID", "contactID"))
+
+
+def test_deletes_of_one_kind_are_told_once(tmp_path: Path) -> None:
+    """What goes is told as what comes is."""
+    changes = [record(n, Action.DELETE, contactID=5) for n in range(1, 501)]
+    changes[20] = record(21, Action.DELETE, contactID=6)
+    found = worth_showing(plan_of(tmp_path, changes), SHOWN)
+    assert [(one.n, one.more, one.differs) for one in found] == [(1, 498, ("projectID",)), (21, 0, ())]
+
+
+def test_what_cannot_be_taken_back_is_told_by_kind_however_few_rows_there_are(tmp_path: Path) -> None:
+    """Nobody corrects such rows in a file; a plan of a file's rows still shows each with its place."""
+    changes = [rejected(n, f"Tasks {n} is not there any more") for n in range(1, 8)]
+    back = shown(plan_of(tmp_path, changes, action="undo"))
+    assert back[4:6] == [
+        "! Tasks  (t.csv:2) and 6 more for a like reason", "    Tasks 1 is not there any more"
+    ]  # fmt: skip
+    there = [line for line in shown(plan_of(tmp_path, changes)) if line.startswith("!")]
+    assert there == [f"! Tasks  (t.csv:{n + 1})" for n in range(1, 8)]
+
+
+CELLS = st.fixed_dictionaries(
+    {"projectID": st.integers(1, 3), "title": st.sampled_from(["A", "B"]), "contactID": st.integers(1, 4)},
+    optional={"externalID": st.sampled_from(["x", "y", "z"]), "status": st.sampled_from([1, "1", 5])},
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(CELLS, max_size=40), st.integers(1, 4), st.sampled_from([Action.CREATE, Action.DELETE]))
+def test_what_is_said_to_be_like_another_is_like_it(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Value]], most: int, action: Action
+) -> None:
+    """As many changes as are said to be like the one that is shown are like it in all but what is named;
+    nothing is named in which all of them agree; and none is counted twice.
+    """
+    plan = plan_of(tmp_path_factory.mktemp("p"), [record(n, action, row) for n, row in enumerate(rows, 1)])
+    found = worth_showing(plan, most)
+    assert sum(1 + one.more for one in found) <= len(rows) and len(found) <= 2 * most
+    for one in found:
+        first = rows[one.n - 1]
+        alike = [row for row in rows if _without(row, one.differs) == _without(first, one.differs)]
+        assert len(alike) > one.more
+        assert all(len({repr(row.get(name)) for row in alike}) > 1 for name in one.differs)
+        assert not set(one.differs) & {"title", "status"}
+
+
+def _without(row: Mapping[str, Value], names: Iterable[str]) -> dict[str, str]:
+    return {name: repr(value) for name, value in sorted(row.items()) if name not in names}

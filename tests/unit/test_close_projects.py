@@ -148,8 +148,8 @@ async def test_open_tasks_and_hours_stand_beside_each_project(tmp_path: Path) ->
     plan = await Desk(tmp_path, Projects=[project(7), project(8)], Tasks=tasks).plan()
     found = {row["projectName"]: (row["open_tasks"], row["open_hours"]) for row in cells(plan)}
     assert found == {"P7": ("2", "2.5"), "P8": ("0", "0")}
-    (lasting,) = [text for text in plan.header.extra["lasting"] if "tasks" in text]
-    assert lasting.startswith("2 open tasks (2.5 hours) that the API completes")
+    (told,) = [text for text in plan.header.extra["altered"] if "tasks" in text]
+    assert told.startswith("2 open tasks that the API completes with Projects: opened again")
 
 
 async def test_what_ends_after_its_project_is_named(tmp_path: Path) -> None:

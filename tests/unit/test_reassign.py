@@ -419,9 +419,11 @@ async def test_what_is_left_out_is_told(reassigned: Reassigned) -> None:
     assert "Lee Fox (14) is given nothing: no entry of `map` names them" in told
     assert "1 Tasks are in other departments than Jane Doe (12)" in told
     recipe = job("{resource: kim13, role: Engineer}", entities="[Projects]").replace("jane12", "max15")
-    told = " ".join((await reassigned.plan({}, recipe)).header.warnings)
-    assert "`Engineer` has no meaning" in told
-    assert "Max Gone (15, inactive) is no longer active: what is handed over, undo cannot give back" in told
+    header = (await reassigned.plan({}, recipe)).header
+    assert "`Engineer` has no meaning" in " ".join(header.warnings)
+    assert header.extra["lasting"] == [
+        "what Max Gone (15, inactive) hands over, who is no longer active: nobody can give it back"
+    ]
 
 
 # --- what it costs, and that it is always the same ------------------------------------------------------

@@ -101,7 +101,11 @@ def test_a_large_plan_is_shown_in_bounded_length(tmp_path: Path) -> None:
     kinds = (Action.CREATE, Action.UPDATE, Action.DELETE, Action.UNCHANGED, Action.REJECTED)
     fields = {f"field{n}": FieldDiff(before=None, after="x" * 5000) for n in range(5)}
     changes = [
-        change(n, kind, fields=fields if kind is Action.CREATE else {})
+        change(
+            n,
+            kind,
+            fields={**fields, "title": FieldDiff(before=None, after=n)} if kind is Action.CREATE else {},
+        )
         for n, kind in enumerate((kind for kind in kinds for _ in range(200)), 1)
     ]
     plan = plan_of(tmp_path, changes)

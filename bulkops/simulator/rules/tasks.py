@@ -24,6 +24,7 @@ from bulkops.simulator.rules.company_locations import primary_location
 from bulkops.simulator.rules.schedule import successors_follow
 from bulkops.simulator.store import Row, Store
 
+REOPEN_TEXT = "A task that is complete cannot be given another status."  # our wording
 WORK_TYPE = 1  # BillingCodes.useType (ContractExclusionSetExcludedWorkTypesEntity.htm)
 
 
@@ -53,6 +54,7 @@ class TaskRules(Rules):
             return errors
         merged = {**row, **changes}
         errors = _people(store, row, merged, changes) + _place(store, row, merged, changes)
+        errors += _reopen(store, row, changes)
         if errors:
             return errors
         if changed(row, changes, "assignedResourceID", "assignedResourceRoleID", "departmentID"):
@@ -197,6 +199,15 @@ def _department(store: Store, row: Row, changes: Row) -> None:
     found = None if resource is None else department_of(store, resource, row.get("assignedResourceRoleID"))
     if found is not None:
         changes["departmentID"] = found
+
+
+def _reopen(store: Store, row: Row, changes: Row) -> list[str]:
+    """DOC (TaskEntity.htm): Complete freezes remainingHours. INFER: until another status; switch `task_reopen`."""
+    if row.get("status") != COMPLETE or not changed(row, changes, "status"):
+        return []
+    if store.switches.task_reopen == "frozen":
+        changes.pop("remainingHours", None)
+    return [REOPEN_TEXT] if store.switches.task_reopen == "refuse" else []
 
 
 def _status(store: Store, row: Row, changes: Row, actor: int) -> None:

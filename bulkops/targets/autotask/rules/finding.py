@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bulkops.record import Tally
+
 
 class Kind(StrEnum):
     REJECT = "reject"  # the API refuses it
@@ -23,7 +25,7 @@ class Finding:
 
     That of a doubt says why the API may refuse. `detail` is what it means for this row, `amounts` are what
     adds up over rows: `{"open task": 4}`. `clears` are fields that have to be empty before the rest
-    of the row can be written.
+    of the row can be written; `tally` are the records that the API changes with the row's own.
     """
 
     kind: Kind
@@ -32,6 +34,7 @@ class Finding:
     detail: str = ""
     amounts: Mapping[str, float] = field(default_factory=dict)
     clears: tuple[str, ...] = ()
+    tally: Tally | None = None
 
 
 def reject(text: str, *, about: str = "") -> Finding:
@@ -43,6 +46,13 @@ def doubt(text: str, *, about: str = "", detail: str = "") -> Finding:
 
 
 def effect(
-    text: str, *, detail: str = "", amounts: Mapping[str, float] | None = None, clears: tuple[str, ...] = ()
+    text: str,
+    *,
+    detail: str = "",
+    amounts: Mapping[str, float] | None = None,
+    clears: tuple[str, ...] = (),
+    tally: Tally | None = None,
 ) -> Finding:
-    return Finding(kind=Kind.EFFECT, text=text, detail=detail, amounts=amounts or {}, clears=clears)
+    return Finding(
+        kind=Kind.EFFECT, text=text, detail=detail, amounts=amounts or {}, clears=clears, tally=tally
+    )

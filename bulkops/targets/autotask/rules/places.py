@@ -5,8 +5,9 @@ Sources: TicketsEntity.htm, TasksEntity.htm, CompanyLocationsEntity.htm, live er
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from bulkops.record import Held, Scalar, Tally
 from bulkops.targets.autotask.rules.case import Case, known_id, named
 from bulkops.targets.autotask.rules.finding import Finding, Kind, doubt, reject
 from bulkops.targets.autotask.rules.people import referenced, values_of
@@ -16,6 +17,23 @@ from bulkops.targets.base import RecordData
 COMPLETE = 5  # of projects, tasks and tickets, in every tenant (REST-FACTS 8.2)
 INACTIVE = 2  # of projects
 SMALL = 4  # batches of updates; a job of more asks for the Baseline projects at once, not for each project
+
+
+def open_tasks(held: Mapping[int, Mapping[str, Scalar]]) -> Tally:
+    """The tasks of a project that are open, and so are completed with it (ProjectsEntity.htm)."""
+    return Tally(
+        entity="Tasks",
+        parent="projectID",
+        field="status",
+        unless=COMPLETE,
+        word="open task",
+        held=Held(records=held),
+    )
+
+
+def ends_with_it(task: RecordData) -> Mapping[str, Scalar]:
+    """What a task loses when it is completed (TaskEntity.htm)."""
+    return {name: task.get(name) for name in ("status", "remainingHours")}
 
 
 def project_of(case: Case, through: str = "") -> int | None:

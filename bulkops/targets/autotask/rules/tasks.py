@@ -6,9 +6,10 @@ Sources: ProjectsEntity.htm, PhasesEntity.htm, TasksEntity.htm, TaskEntity.htm o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
+from bulkops.record import Tally
 from bulkops.targets.autotask.rules import dates, people, places
 from bulkops.targets.autotask.rules.case import Case, known_id, named, rule
 from bulkops.targets.autotask.rules.finding import Finding, doubt, effect, reject
@@ -45,7 +46,13 @@ def completes_tasks(case: Case) -> Iterator[Finding]:
         "completing a project, the API completes its open tasks and sets their remaining hours to 0",
         detail=f"completes {len(still):,} open {what}, {hours:,.10g} hours remain",
         amounts={"open task": len(still), "remaining hour": hours},
+        # What the plan itself does to tasks before is no more what was read.
+        tally=_all_open(still) if case.related.is_whole("Tasks") else None,
     )
+
+
+def _all_open(tasks: Sequence[RecordData]) -> Tally:
+    return places.open_tasks({int(task["id"] or 0): places.ends_with_it(task) for task in tasks})
 
 
 def counts_as_done(case: Case) -> Iterator[Finding]:
@@ -74,7 +81,8 @@ def reopens(case: Case) -> Iterator[Finding]:
     """Inactive projects become active by another status; of complete ones nothing is said."""
     status = case.ref("status")
     if case.is_update and case.was("status") == COMPLETE and status not in (None, COMPLETE):
-        yield doubt("a project that is complete is opened again; its tasks stay complete", about="status")
+        text = "a project that is complete is opened again; the API leaves its tasks complete"
+        yield doubt(text, about="status")
 
 
 def becomes_baseline(case: Case) -> Iterator[Finding]:
@@ -229,8 +237,9 @@ def location(case: Case) -> Iterator[Finding]:
 def completion(case: Case) -> Iterator[Finding]:
     """Complete sets remainingHours to 0 and freezes it."""
     if case.ref("status") != COMPLETE:
-        return
-    if case.writes("remainingHours"):
+        if case.is_update and case.was("status") == COMPLETE and case.writes("remainingHours"):
+            yield effect("opening a complete task again, the API may keep its remainingHours at 0")
+    elif case.writes("remainingHours"):
         yield effect("remainingHours is not what the row says: of a task that is complete the API keeps 0")
     elif case.writes("status"):
         yield effect("completing a task, the API sets its remainingHours to 0, and keeps it so")

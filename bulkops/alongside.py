@@ -1,0 +1,119 @@
+"""Takes back what the API did by itself along with a plan's changes: tasks that it completed with their
+project are opened again, as far as the plan knows what they held. Pure: reads the plan only.
+
+They are rows of the way back of their own, after those that open their projects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+
+from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown, equal
+from bulkops.plan import Fate, RowState
+from bulkops.planner.collision import unsent
+from bulkops.record import Held, Row, Scalar, Tally
+from bulkops.references import name_fields
+from bulkops.reverse import reversal
+from bulkops.schema import Entity
+from bulkops.targets.base import RecordData
+from bulkops.wayback import OwnRows
+
+
+def entities_along(rows: Iterable[Fate]) -> list[str]:
+    """Of which entities such records are."""
+    tallies = (_done(fate) for fate in rows)
+    return list(dict.fromkeys(tally.entity for tally in tallies if tally is not None))
+
+
+def _done(fate: Fate) -> Tally | None:
+    return fate.written.along if fate.state is RowState.APPLIED else None
+
+
+class Alongside:
+    """The records of one entity that the API changed with rows of one step. Implements `wayback.Rows`."""
+
+    def __init__(
+        self,
+        rows: OwnRows,
+        shape: Entity,
+        *,
+        name: str,
+        fallen: Mapping[int, str],
+        labels: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """`fallen`: what of `rows` cannot be taken back, by its number in the way back, with the reason."""
+        self._rows = rows
+        self._shape = shape
+        self._name = name
+        parent = [shape.parent.field] if shape.parent is not None else []
+        self.columns = tuple(dict.fromkeys(["id", *name_fields(shape), *parent]))  # for people
+        self._fallen = fallen
+        self._labels = labels
+        self._before = 0
+
+    def number(self, before: int) -> None:
+        self._before = before
+
+    def __iter__(self) -> Iterator[Fate]:
+        """`found` is what else they held, `waits_for` the row that takes back what they were changed with."""
+        numbers = count(1)
+        for fate in self._rows:
+            tally = _done(fate)
+            if tally is not None and tally.entity == self._shape.name:
+                for id, held in sorted(tally.held.records.items(), reverse=True):
+                    yield self._fate(next(numbers), self._rows.place(fate.change.n), tally, id, held)
+
+    def _fate(self, n: int, with_row: int, tally: Tally, id: int, held: Mapping[str, Scalar]) -> Fate:
+        change = Change(
+            n=n,
+            step=self._name,
+            entity=tally.entity,
+            action=Action.UPDATE,
+            line=id,
+            file=tally.entity,
+            id=id,
+            key={"id": id},
+            fields={tally.field: FieldDiff(before=held[tally.field], after=tally.unless)},
+            parent=0 if self._shape.parent is not None else None,
+            waits_for=(with_row,),
+        )
+        found = {name: value for name, value in held.items() if name != tally.field}
+        return Fate(change=change, row=Row(cells=()), state=RowState.APPLIED, id=id, reason=None, found=found)
+
+    def place(self, n: int) -> int:
+        return self._before + n
+
+    def waits_for(self, fate: Fate) -> tuple[int, ...]:
+        return fate.change.waits_for
+
+    def reversal(self, fate: Fate, shape: Entity, current: RecordData | None) -> Change:
+        back = reversal(fate, shape, current, {}, self._labels)
+        (with_row,) = fate.change.waits_for
+        if with_row in self._fallen:
+            return unsent(back, f"row {with_row}, which it needs, is rejected: {self._fallen[with_row]}")
+        if back.action is not Action.UPDATE or current is None:
+            return back
+        return replace(back, fields={**back.fields, **_emptied(fate, shape, current)})
+
+    def row(self, fate: Fate, current: RecordData | None) -> Row:
+        values = {"id": fate.id, **(current or {})}
+        cells = tuple("" if (value := values.get(name)) is None else str(value) for name in self.columns)
+        return Row(cells=cells, line=fate.id)
+
+
+def _emptied(fate: Fate, shape: Entity, current: RecordData) -> dict[str, FieldDiff]:
+    """What the API set to nothing, as it was: where nobody could read what that was, it stays."""
+    fields: dict[str, FieldDiff] = {}
+    for name, held in fate.found.items():
+        field, now = shape.find(name), current.get(name)
+        is_empty = now is None or equal(field, now, 0)
+        if (
+            is_empty
+            and held is not None
+            and not isinstance(held, Held | Unknown)
+            and not equal(field, held, 0)
+        ):
+            fields[name] = FieldDiff(before=UNKNOWN if now is None else now, after=held)
+    return fields
