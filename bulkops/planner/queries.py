@@ -13,6 +13,12 @@ from bulkops.planner.stepplan import Reads, fields_to_read
 from bulkops.targets.base import Filter
 from bulkops.where import asked_about, resolved
 
+_CHANGE_TOGETHER = (
+    ("Project", "Phase", "Task", "Ticket", "TimeEntr", "ServiceCall"),  # work: its dates, hours and status
+    ("Compan", "Contact"),  # who and what is the primary one
+)
+"""How the names of entities begin of which the API changes one along with another."""
+
 
 class Queries:
     """The steps that take their rows from the tenant. Leaving the context gives their disk back."""
@@ -20,7 +26,7 @@ class Queries:
     def __init__(self, steps: Sequence[ReadyStep], reads: Reads) -> None:
         self._steps = [ready for ready in steps if ready.query is not None]
         self._reads = reads
-        self._first = steps[0] if steps else None
+        self._fresh = _untouched(steps)
         self._questions: dict[str, list[Filter]] = {}
 
     def __enter__(self) -> Self:
@@ -52,17 +58,14 @@ class Queries:
             self._reads.target,
             self._questions[ready.step.name],
             also=fields_to_read(ready) if are_records else None,
-            guarded=asked(ready) if are_records and ready is self._first else (),
+            guarded=asked(ready) if are_records and ready.step.name in self._fresh else (),
             progress=lambda read: progress(rows.display, read) if progress else None,
         )
         await self._reads.timed(reading)
 
 
 def asked(ready: ReadyStep) -> list[str]:
-    """The fields for which a record is among the rows: apply looks at them again before it is written.
-
-    Only of a plan's first step: what steps before it write, and the API with that, is nobody's doing.
-    """
+    """The fields for which a record is among the rows: apply looks at them again before it is written."""
     where = ready.step.source.where if isinstance(ready.step.source, QuerySource) else ()
     shapes = [ready.entity.find(name) for name in asked_about(where)]
     return list(dict.fromkeys(one.name for one in shapes if one is not None and one.is_queryable))
@@ -74,3 +77,21 @@ def is_about_records(ready: ReadyStep) -> bool:
     is_plain = spec is not None and spec.column == "id" and not (spec.labels or spec.lookup or spec.from_)
     same = ready.query is not None and ready.query.rows.file == ready.entity.name
     return same and is_plain and ready.match == ("id",) and ready.step.action is not StepAction.CREATE
+
+
+def _untouched(steps: Sequence[ReadyStep]) -> frozenset[str]:
+    """The steps whose records no step before them changes, nor the API along with it: what is other there
+    when they are written is somebody else's doing.
+    """
+    fresh: set[str] = set()
+    written: set[str] = set()
+    for ready in steps:
+        if (kin := _kin(ready.entity.name)) not in written:
+            fresh.add(ready.step.name)
+        written.add(kin)
+    return frozenset(fresh)
+
+
+def _kin(entity: str) -> str:
+    """What one name stands for here: entities of which one may change with another."""
+    return next((" ".join(names) for names in _CHANGE_TOGETHER if entity.startswith(names)), entity)

@@ -10,8 +10,10 @@ import pytest
 
 from bulkops.applier import apply_plan
 from bulkops.change import Action, Change, FieldDiff
+from bulkops.job import load_job
 from bulkops.plan import Plan
 from bulkops.plan.encoding import change_from_json, change_to_json
+from bulkops.planner.build import build_plan
 from bulkops.progress import OnDrift
 from bulkops.record import Held, Premise, Scalar, Tally
 from bulkops.targets.memory import MemoryTarget
@@ -171,7 +173,9 @@ async def test_what_rests_on_other_records_is_held_where_they_are_others(tmp_pat
     told = "it was changed since the plan was made"
     assert reasons[1] == f"Projects 1: it had 2 open tasks and has 3 now: {told}"
     assert reasons[2] == f"Projects 2: it had 2 open tasks and has 1 now: {told}"
-    others = "it had 2 open tasks, and has as many but not the same now (Tasks 1006 is none any more, 1016 is one)"
+    others = (
+        "it had 2 open tasks, and has as many but not the same now (Tasks 1006 is none any more, 1016 is one)"
+    )
     assert reasons[3] == f"Projects 3: {others}: {told}"
     assert {row["id"] for row in target.rows["Projects"].values() if row["status"] == 5} == {4, 5}
 
@@ -247,3 +251,36 @@ def test_a_premise_is_kept_in_the_plan() -> None:
     """With its values, whatever they are."""
     change = note(3, 9, seen={"status": 1, "endDateTime": None, "udf:Big": 2**70, "name": 'a"\ud800'})
     assert change_from_json(3, change_to_json(change)) == change
+
+
+QUERIES = """\
+version: 1
+name: a
+tenant: acme
+limits: {{update: {{percent: 100}}}}
+steps:
+  - {{name: first, entity: {first}, action: update, match: [id], source: {{file: f.csv}},
+      fields: {{id: Id, {field}: Text}}}}
+  - {{name: then, entity: Projects, action: update, match: [id],
+      fields: {{id: id, description: {{value: x}}}},
+      source: {{query: Projects, where: [{{field: status, op: eq, value: 1}}]}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "field", "is_guarded"),
+    [("Roles", "description", True), ("Tasks", "title", False), ("Projects", "extProjectNumber", False)],
+)
+async def test_a_later_query_is_guarded_where_no_step_before_it_may_change_its_records(
+    tmp_path: Path, first: str, field: str, is_guarded: bool
+) -> None:
+    """What its `where` asked for is looked at again, unless the plan itself may have changed it."""
+    target = projects(2)
+    target.rows[first].setdefault(1, {"id": 1, field: "old", "status": 8, "projectID": 1})
+    (tmp_path / "f.csv").write_text("Id,Text\n1,new\n", "utf-8")
+    (tmp_path / "job.yaml").write_text(QUERIES.format(first=first, field=field), "utf-8")
+    plan = await build_plan(load_job(tmp_path / "job.yaml"), target, tmp_path / "x.plan")
+    target.rows["Projects"][2]["status"] = 8
+    status = await apply(plan, target)
+    assert status.counts["held"] == (1 if is_guarded else 0)
+    assert (target.rows["Projects"][2].get("description") == "x") is not is_guarded
