@@ -13,7 +13,7 @@ from bulkops.plan import StepInfo
 from bulkops.record import Row
 from bulkops.references import NAMES
 
-_PEOPLE = ("firstName", "lastName")
+PEOPLE = ("firstName", "lastName")
 
 
 class RowNames:
@@ -38,5 +38,5 @@ class RowNames:
 
 def _places(columns: tuple[str, ...]) -> tuple[int, ...]:
     known = [name for name in NAMES if name in columns]
-    names = [name for name in known if name in _PEOPLE] or known[:1]
+    names = [name for name in known if name in PEOPLE] or known[:1]
     return tuple(columns.index(name) for name in names)

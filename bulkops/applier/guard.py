@@ -8,14 +8,17 @@ rest on what belongs to their records (the open tasks of projects that are close
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bulkops.applier.drift import WHO, Drift, drifted, found_in, recounted, restated, strayed
-from bulkops.applier.known import KnownNames
+from bulkops.applier.known import RESOURCES, KnownNames
 from bulkops.change import BELONGING, Action, Before, Change
+from bulkops.errors import NoRouteError, RefusedError, RejectedError
 from bulkops.journal import Kind
+from bulkops.naming import PEOPLE
 from bulkops.plan import Plan
 from bulkops.progress import OnDrift
 from bulkops.record import Held, Scalar, Tally
@@ -23,7 +26,10 @@ from bulkops.schema import Entity
 from bulkops.settle.knowledge import Knowledge
 from bulkops.targets.base import RecordData, Target
 
+logger = logging.getLogger(__name__)
+
 SIZE = 500  # what one query can ask for
+_UNREADABLE = (RefusedError, RejectedError, NoRouteError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,7 @@ class Guard:
         self._knowledge = knowledge
         self._overwrites = on_drift is OnDrift.OVERWRITE
         self._names = KnownNames(plan)
+        self._asked_for: set[int] = set()  # people
 
     def watches(self, change: Change) -> bool:
         """Whether something may have happened to what it was planned from that a read would tell."""
@@ -84,12 +91,38 @@ class Guard:
     async def look(self, changes: Sequence[Change]) -> Seen:
         """Raises what the target's reads raise."""
         now = await self._now(changes)
+        seen = self._seen(changes, now)
+        drifted = [change for change in changes if (one := seen.findings.get(change.n)) and one.is_drift]
+        return self._seen(changes, now) if await self._learn_people(drifted, now) else seen
+
+    def _seen(self, changes: Sequence[Change], now: _Now) -> Seen:
         seen = Seen()
         for change in changes:
             for entity, id, _ in self._watched(change):
                 if now.record(entity, id) is not None:  # else it is gone: the request is answered
                     self._compare(change, entity, id, now, seen)
         return seen
+
+    async def _learn_people(self, changes: Sequence[Change], now: _Now) -> bool:
+        """Asks, once each, for those who are to be named in what is told of these, and have no name yet."""
+        found = [
+            (entity, record)
+            for change in changes
+            for entity, id, _ in self._watched(change)
+            if (record := now.record(entity, id)) is not None
+        ]
+        unnamed = {id for one in found for id in self._names.unnamed(*one)} - self._asked_for
+        self._asked_for |= unnamed
+        ids, people = sorted(unnamed), dict[str, str]()
+        try:
+            for start in range(0, len(ids), SIZE):
+                where = {"op": "in", "field": "id", "value": ids[start : start + SIZE]}
+                async for record in self._target.read(RESOURCES, where, fields=["id", *PEOPLE]):
+                    name = " ".join(str(record[part]) for part in PEOPLE if record.get(part))
+                    people |= {str(record["id"]): name} if name else {}
+        except _UNREADABLE:
+            logger.info("this API user cannot read %s: who changed records is told by number", RESOURCES)
+        return self._names.learn(people)
 
     def _watched(self, change: Change) -> Iterator[tuple[str, int, Collection[str]]]:
         """The records to be as the plan saw them, and their fields. Who overwrites needs no premise."""

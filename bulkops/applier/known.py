@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 
-from bulkops.applier.drift import Labels, shown
+from bulkops.applier.drift import WHO, Labels, shown
 from bulkops.change import Change
 from bulkops.naming import RowNames
 from bulkops.plan import Plan
 from bulkops.plan.seal import CHUNK
 from bulkops.record import Row
+from bulkops.targets.base import RecordData
 
 RESOURCES = "Resources"
 
@@ -36,6 +37,20 @@ class KnownNames:
     def people(self) -> Mapping[str, str]:
         """Names of resources by id."""
         return self._by_reference.get(RESOURCES, {})
+
+    def unnamed(self, entity: str, record: RecordData) -> Iterator[int]:
+        """The people in a record, as far as there is no name for them."""
+        refers = {name for name, refers in self._refers(entity).items() if refers == RESOURCES}
+        for name in {*refers, *WHO}:
+            id = record.get(name)
+            if isinstance(id, int) and str(id) not in self.people:
+                yield id
+
+    def learn(self, people: Mapping[str, str]) -> bool:
+        """Names of resources by id, beside those of the plan. Whether there are any."""
+        self._by_reference[RESOURCES].update(people)
+        self.labels.cache_clear()
+        return bool(people)
 
     def _labels_of(self, entity: str) -> Labels:
         referring = {
