@@ -30,6 +30,7 @@ from bulkops.targets.base import Filter, RecordData, Target
 
 NARROW = 4  # batches in which pairs are asked for as they are, before all of one side is read at once
 WIDE = 5_000  # records that are read at once at most
+NOBODY = -1  # who is not known yet, among ids
 _UNREADABLE = (RefusedError, RejectedError, NoRouteError)
 
 Judged: TypeAlias = tuple[Change, RecordData | None, Collection[str]]
@@ -42,14 +43,15 @@ class Written:
     def __init__(self, aftermath: Aftermath) -> None:
         self._aftermath = aftermath
         self._entities: set[str] = set()
-        self._created: dict[str, Counter[int]] = defaultdict(Counter)
+        self._created: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
 
     def note(self, change: Change) -> None:
         self._entities.add(change.entity)
         if change.action is Action.CREATE and change.entity in COUNTED:
-            above = change.after().get(COUNTED[change.entity])
+            fields = change.after()
+            above, person = fields.get(COUNTED[change.entity]), fields.get("resourceID")
             if isinstance(above, int):
-                self._created[change.entity][above] += 1
+                self._created[change.entity][above].append(person if isinstance(person, int) else NOBODY)
 
     def is_written(self, entity: str) -> bool:
         return entity in self._entities
@@ -59,7 +61,13 @@ class Written:
         return self._aftermath.seen(entity, there)
 
     def created(self, entity: str, id: int) -> int:
-        return self._created[entity][id]
+        return len(self.joined(entity, id))
+
+    def joined(self, entity: str, id: int) -> Collection[int]:
+        return self._created[entity].get(id, ())
+
+    def made(self, entity: str, change: int) -> RecordData | None:
+        return self._aftermath.made(entity, change)
 
 
 class Judging:

@@ -385,6 +385,14 @@ def _leave_to_helpers(store: Store, rng: random.Random) -> None:
         helpers.insert({"taskID": number, "resourceID": pair["resourceID"], "roleID": pair["roleID"]})
 
 
+def _retire(store: Store, rng: random.Random) -> None:
+    """Some people are inactive by now: of their work nothing may change but whose it is."""
+    people, tasks = store.table("Resources"), store.table("Tasks")
+    busy = {person for id in tasks.ids if (person := tasks[id].get("assignedResourceID")) is not None}
+    for person in rng.sample(sorted(busy - {store.api_resource_id}), 2):
+        people.update(person, {"isActive": False})
+
+
 @asynccontextmanager
 async def world(folder: Path, seed: int) -> AsyncIterator[World]:
     """Half of the seeds answer the open questions as the simulator does by itself."""
@@ -393,6 +401,8 @@ async def world(folder: Path, seed: int) -> AsyncIterator[World]:
     options = Options(release_ms=0, tiers=False, threshold=1_000_000, switches=switches, seed=seed)
     async with running(options) as simulator:
         _leave_to_helpers(simulator.store, rng)
+        if seed % 3:
+            _retire(simulator.store, rng)
         tenant = Tenant(
             name="acme",
             url=simulator.url,

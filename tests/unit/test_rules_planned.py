@@ -274,3 +274,101 @@ async def test_rows_under_a_row_that_a_rule_rejects_fall_with_it(desk: Desk) -> 
     assert [change.action.value for change in plan.changes()] == ["rejected", "rejected"]
     assert "must be later than startDateTime" in (plan.change(1).reason or "")
     assert "which it needs, was rejected" in (plan.change(2).reason or "")
+
+
+SEND = (
+    "  - {name: send, entity: ServiceCallTaskResources, action: create, source: {file: send.csv},"
+    " fields: {serviceCallTaskID: Call, resourceID: Who}}\n"
+)
+HELPS = (
+    "  - {name: helps, entity: TaskSecondaryResources, action: create, source: {file: helps.csv},"
+    " fields: {taskID: Task, resourceID: Who, roleID: {value: 10}}}\n"
+)
+CALL: Rows = [{"id": 96, "serviceCallID": 1, "taskID": 1}]
+_BEFORE = {
+    "nothing": ("", {}),
+    "assigned": (ASSIGN, {"a": "Key,Who,Role\nT1,2,10\n"}),
+    "helps": (HELPS, {"helps": "Task,Who\n1,2\n"}),
+    "somebody else helps": (HELPS, {"helps": "Task,Who\n1,3\n"}),
+    "helps elsewhere": (HELPS, {"helps": "Task,Who\n2,2\n"}),
+    "rejected": (ASSIGN, {"a": "Key,Who,Role\nT1,2,11\n"}),
+}
+
+
+@pytest.mark.parametrize(("before", "is_doubted"), [
+    ("nothing", True), ("assigned", False), ("helps", False), ("somebody else helps", True),
+    ("helps elsewhere", True), ("rejected", True),
+])  # fmt: skip
+async def test_who_is_put_on_the_task_before_is_sent_without_a_doubt(
+    desk: Desk, before: str, *, is_doubted: bool
+) -> None:
+    """As its primary resource or as a secondary one, by an earlier step of the same plan that goes."""
+    steps, files = _BEFORE[before]
+    target = Listening({"Tasks": [task(1), task(2)]}, ServiceCallTasks=CALL, ServiceCallTaskResources=[])
+    plan = await desk.plan(target, steps + SEND, send="Call,Who\n96,2\n", **files)
+    (sent,) = [change for change in plan.changes() if change.entity == "ServiceCallTaskResources"]
+    doubts = [note for note in sent.notes if "not assigned to the task or ticket" in note]
+    assert (sent.action.value, bool(doubts)) == ("create", is_doubted)
+
+
+async def test_who_is_taken_off_the_task_before_is_doubted(desk: Desk) -> None:
+    """The other way round: what an earlier step takes away is away."""
+    target = Listening({"Tasks": [task(1)]}, ServiceCallTasks=CALL, ServiceCallTaskResources=[])
+    plan = await desk.plan(target, ASSIGN + SEND, a="Key,Who,Role\nT1,2,10\n", send="Call,Who\n96,1\n")
+    assert any("not assigned to the task or ticket" in note for note in plan.change(2).notes)
+
+
+MAKE = step(
+    "Tasks", "create", "externalID",
+    "externalID: Key, title: Key, projectID: {value: 60}, status: {value: New}, taskType: {value: 1},"
+    " assignedResourceID: Who, assignedResourceRoleID: Role, billingCodeID: Code, departmentID: Place",
+    name="make",
+)  # fmt: skip
+ON_NEW = HELPS.replace("taskID: Task", "taskID: {column: Task, from: make}")
+
+
+@pytest.mark.parametrize(("made", "helper", "reason", "note"), [
+    ("N1,1,10,20,", 2, None, None),
+    ("N1,1,10,20,", 1, "resourceID 1 is the primary resource of the task of row 1 (N1) already", None),
+    ("N1,,,20,90", 2, None, None),
+    ("N1,,,,90", 2, None, "the task of row 1 (N1) has no billingCodeID"),
+    ("N1,,,,", 2, None, "the task of row 1 (N1) has no billingCodeID and no departmentID"),
+])  # fmt: skip
+async def test_helpers_of_a_task_that_the_plan_makes_are_judged_by_it(
+    desk: Desk, made: str, helper: int, reason: str | None, note: str | None
+) -> None:
+    """As if the task were there: who is its primary resource, and whether it has what helpers need."""
+    codes: Rows = [{"id": 20, "name": "Work", "useType": 1, "isActive": True}]
+    target = Listening({"Tasks": []}, BillingCodes=codes, TaskSecondaryResources=[])
+    rows = {"make": f"Key,Who,Role,Code,Place\n{made}\n", "helps": f"Task,Who\nN1,{helper}\n"}
+    plan = await desk.plan(target, MAKE + ON_NEW, **rows)
+    change = plan.change(2)
+    assert (reason in (change.reason or "")) if reason else change.reason is None
+    told = " ".join(change.notes)
+    assert (note in told) if note else "without a primary resource" not in told
+
+
+async def test_who_is_put_on_a_task_twice_is_doubted(desk: Desk) -> None:
+    """By two rows of one plan: nothing is said of it, and it can only be a mistake."""
+    target = Listening({"Tasks": [task(1)]}, TaskSecondaryResources=[])
+    plan = await desk.plan(target, HELPS, helps="Task,Who\n1,2\n1,3\n1,2\n")
+    notes = [any("is a secondary resource of the task already" in n for n in c.notes) for c in plan.changes()]
+    assert notes == [False, False, True]
+
+
+@pytest.mark.parametrize(("who", "action"), [
+    ("Who", "rejected"),
+    ("{column: Who, lookup: id}", "rejected"),
+    ("{column: Who, lookup: id, inactive: allow}", "update"),
+])  # fmt: skip
+async def test_who_is_inactive_is_assigned_by_word_only(desk: Desk, who: str, action: str) -> None:
+    """By a number or by a lookup: rejected before any write, unless the job says `inactive: allow`."""
+    people: Rows = [{**row, "isActive": row["id"] != 2} for row in FIRM["Resources"]]
+    target = Listening({"Tasks": [task(1), task(2, assignedResourceID=2)]}, Resources=people)
+    fields = f"externalID: Key, title: Title, assignedResourceID: {who}"
+    rows = "Key,Title,Who\nT1,x,2\nT2,x,2\n"
+    plan = await desk.plan(target, step("Tasks", "update", "externalID", fields), a=rows)
+    given, kept = plan.changes()
+    assert given.action.value == action
+    assert ("2 (Jane Doe2" in (given.reason or "")) == (action == "rejected")
+    assert (kept.action.value, list(kept.fields)) == ("update", ["title"])

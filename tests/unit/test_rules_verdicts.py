@@ -31,6 +31,7 @@ FIRM: Rows = {
         {"id": 2, "firstName": "Lee", "lastName": "Fox", "isActive": True, "licenseType": 2},
         {"id": 3, "firstName": "Old", "lastName": "Timer", "isActive": False, "licenseType": 1},
         {"id": 4, "firstName": "Import", "lastName": "Service", "isActive": True, "licenseType": 7},
+        {"id": 5, "firstName": "Ann", "lastName": "Else", "isActive": True, "licenseType": 1},
     ],
     "Roles": [
         {"id": 10, "name": "Engineer", "isActive": True},
@@ -116,6 +117,7 @@ TASK = {
     "billingCodeID": 20,
     "departmentID": 90,
 }
+INACTIVE = "3 (Old Timer, inactive) cannot be assigned"
 UNASSIGNED = {**TASK, "assignedResourceID": None, "assignedResourceRoleID": None}
 TICKET = {"companyID": 30, "contactID": 50, "companyLocationID": 40, "status": 1}
 
@@ -131,6 +133,12 @@ class Nothing:
 
     def created(self, entity: str, id: int) -> int:
         return 0
+
+    def joined(self, entity: str, id: int) -> Sequence[int]:
+        return ()
+
+    def made(self, entity: str, change: int) -> None:
+        return None
 
 
 def live(name: str) -> Entity:
@@ -226,7 +234,7 @@ REJECTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str
      "not an earlier one"),
     # --- who helps, what follows, notes
     ("TaskSecondaryResources", CREATE, {"taskID": 80, "resourceID": 1, "roleID": 10}, {},
-     "primary resource of task 80"),
+     "primary resource of task 80 (First) already"),
     ("TaskSecondaryResources", CREATE, {"taskID": 84, "resourceID": 1, "roleID": 10}, {}, "is a Baseline"),
     ("TaskSecondaryResources", DELETE, {}, {"taskID": 84}, "is a Baseline"),
     ("TaskSecondaryResources", CREATE, {"taskID": 81, "resourceID": 1, "roleID": 11}, {},
@@ -291,11 +299,24 @@ REJECTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str
     ("CompanyToDos", CREATE, {"companyID": 30, "contactID": 52}, {}, "choose a contact that is active"),
     ("CompanyToDos", CREATE, {"companyID": 30, "opportunityID": 95}, {},
      "is of companyID 32, and the to-do is of 30"),
+    # --- who is inactive
+    ("Tasks", UPDATE, {"assignedResourceID": 3, "assignedResourceRoleID": 12}, TASK,
+     "assignedResourceID 3 (Old Timer, inactive) cannot be assigned: make them active in Autotask for the "
+     "time, or give the work to somebody else"),
+    ("Tasks", CREATE, {**TASK, "assignedResourceID": 3}, {}, "3 (Old Timer, inactive) cannot be assigned"),
+    ("Tickets", UPDATE, {"assignedResourceID": 3, "assignedResourceRoleID": 13}, TICKET, INACTIVE),
+    ("TaskSecondaryResources", CREATE, {"taskID": 81, "resourceID": 3, "roleID": 10}, {}, INACTIVE),
+    ("TicketSecondaryResources", CREATE, {"ticketID": 85, "resourceID": 3, "roleID": 13}, {}, INACTIVE),
+    ("ServiceCallTaskResources", CREATE, {"serviceCallTaskID": 96, "resourceID": 3}, {}, INACTIVE),
+    ("ServiceCallTicketResources", CREATE, {"serviceCallTicketID": 97, "resourceID": 3}, {}, INACTIVE),
+    ("CompanyToDos", UPDATE, {"assignedToResourceID": 3}, {"companyID": 30}, INACTIVE),
+    ("Projects", UPDATE, {"projectLeadResourceID": 3}, {"projectType": 5}, INACTIVE),
+    ("Companies", CREATE, {"ownerResourceID": 3}, {}, INACTIVE),
+    ("Opportunities", UPDATE, {"ownerResourceID": 3}, {"companyID": 30}, INACTIVE),
 ]  # fmt: skip
 
 DOUBTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]] = [
-    ("Tasks", UPDATE, {"assignedResourceID": 3, "assignedResourceRoleID": 12}, TASK,
-     "3 (Old Timer, inactive)"),
+    ("TimeEntries", CREATE, {"resourceID": 3, "hoursWorked": 8}, {}, "3 (Old Timer, inactive)"),
     ("Tasks", UPDATE, {"assignedResourceRoleID": 12}, TASK, "12 (Retired, inactive)"),
     ("Tasks", UPDATE, {"assignedResourceRoleID": 13}, TASK,
      "of the service desk and not of the person's department"),
@@ -310,7 +331,7 @@ DOUBTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]
      "the day before"),
     ("Tasks", CREATE, {"projectID": 62}, {}, "the project is complete"),
     ("Tasks", CREATE, {"projectID": 62, "phaseID": 70}, {}, "phaseID is of another project"),
-    ("Projects", UPDATE, {"status": 8}, {"status": 5, "projectType": 5}, "its tasks stay complete"),
+    ("Projects", UPDATE, {"status": 8}, {"status": 5, "projectType": 5}, "leaves its tasks complete"),
     ("Projects", UPDATE, {"status": 5}, {"status": 1, "endDateTime": "2026-02-28"}, "ends after the project"),
     ("Projects", CREATE, {"projectType": 8}, {}, "becomes a Baseline"),
     ("Projects", CREATE, {"projectLeadResourceID": 4}, {}, "a user for the API only"),
@@ -339,10 +360,10 @@ DOUBTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]
     ("ServiceCalls", CREATE, {"startDateTime": "2026-02-02T09:00:00Z",
      "endDateTime": "2026-02-02T08:00:00Z"}, {},
      "before startDateTime"),
-    ("ServiceCallTaskResources", CREATE, {"serviceCallTaskID": 96, "resourceID": 3}, {},
+    ("ServiceCallTaskResources", CREATE, {"serviceCallTaskID": 96, "resourceID": 5}, {},
      "not assigned to the task"),
     ("CompanyLocations", DELETE, {}, {"isPrimary": True}, "primary location"),
-    ("CompanyToDos", CREATE, {"assignedToResourceID": 3}, {}, "3 (Old Timer, inactive)"),
+    ("CompanyToDos", CREATE, {"assignedToResourceID": 4}, {}, "a user for the API only"),
     ("Opportunities", CREATE, {"companyID": 30, "contactID": 51}, {}, "contactID is of another company"),
     ("Phases", CREATE, {"projectID": 60, "dueDate": "2026-04-15"}, {}, "ends 2026-04-15"),
     ("Phases", CREATE, {"projectID": 62, "parentPhaseID": 70}, {}, "parentPhaseID is of another project"),
@@ -355,8 +376,7 @@ DOUBTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]
     ("ServiceCallTaskResources", CREATE, {"serviceCallTaskID": 96, "resourceID": 1}, {}, "sent on this"),
     ("ServiceCallTaskResources", CREATE, {"resourceID": 4}, {}, "a user for the API only"),
     ("ServiceCallTicketResources", CREATE, {"serviceCallTicketID": 97, "resourceID": 1}, {}, "sent on this"),
-    ("ServiceCallTicketResources", CREATE, {"serviceCallTicketID": 97, "resourceID": 3}, {}, "not assigned"),
-    ("ServiceCallTicketResources", CREATE, {"resourceID": 3}, {}, "3 (Old Timer, inactive)"),
+    ("ServiceCallTicketResources", CREATE, {"serviceCallTicketID": 97, "resourceID": 5}, {}, "not assigned"),
 ]  # fmt: skip
 
 EFFECTS: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]] = [
@@ -459,3 +479,37 @@ def test_what_was_looked_up_is_there_and_belongs() -> None:
     fields = {"contactID": 51, "companyLocationID": 42}
     assert findings("Tickets", UPDATE, fields, TICKET, id=85)[0].kind is Kind.REJECT
     assert told(findings("Tickets", UPDATE, fields, TICKET, id=85, looked_up=tuple(fields))) == []
+
+
+@pytest.mark.parametrize(
+    ("entity", "fields", "before"),
+    [
+        ("Tasks", {"title": "x", "billingCodeID": 20}, {**TASK, "assignedResourceID": 3}),
+        ("Tasks", {"assignedResourceID": 1, "assignedResourceRoleID": 10}, {**TASK, "assignedResourceID": 3}),
+        ("Tickets", {"title": "x"}, {**TICKET, "assignedResourceID": 3}),
+        ("Tickets", {"assignedResourceID": None, "assignedResourceRoleID": None},
+         {**TICKET, "queueID": 8, "assignedResourceID": 3, "assignedResourceRoleID": 13}),
+        ("Projects", {"description": "x"}, {"projectType": 5, "projectLeadResourceID": 3}),
+        ("CompanyToDos", {"activityDescription": "x"}, {"companyID": 30, "assignedToResourceID": 3}),
+    ],
+)  # fmt: skip
+def test_who_is_inactive_keeps_what_is_theirs(
+    entity: str, fields: Mapping[str, Value], before: Mapping[str, Scalar]
+) -> None:
+    """What a record holds already is nobody's assignment, and who takes it over is somebody else."""
+    found = findings(entity, UPDATE, fields, before, id=81 if entity == "Tasks" else 60)
+    assert [one for one in found if "3 (Old" in one.text + one.detail or one.kind is Kind.REJECT] == []
+
+
+def test_a_lookup_that_allows_who_is_inactive_means_it() -> None:
+    """The person was looked up by a job that says `inactive: allow`: the API decides."""
+    fields = {"assignedResourceID": 3, "assignedResourceRoleID": 13}
+    found = findings("Tickets", UPDATE, fields, TICKET, id=85, looked_up=("assignedResourceID",))
+    assert not [one for one in found if "cannot be assigned" in one.text]
+
+
+def test_of_somebody_inactive_the_roles_are_not_what_is_wrong() -> None:
+    """Who left may be shown with no role any more: one sentence says what is, and what to do."""
+    fields = {"taskID": 81, "resourceID": 3, "roleID": 10}
+    (found,) = findings("TaskSecondaryResources", CREATE, fields)
+    assert (found.kind, found.about) == (Kind.REJECT, "resourceID")

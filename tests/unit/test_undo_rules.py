@@ -141,3 +141,43 @@ async def test_the_way_back_is_estimated_by_how_fast_the_target_answers(tmp_path
     assert undo.header.counts["update"] == 400
     for share, seconds in plan.header.estimate_s.items():
         assert undo.header.estimate_s[share] <= 1.5 * seconds + 1
+
+
+ADVICE = "A step of a job can say what they get instead"
+
+
+@pytest.mark.parametrize(("entity", "fields", "is_told"), [
+    ("Tickets", "title: Text, companyID: {value: 30}, status: {value: 1}, priority: {value: 1}", True),
+    ("ProjectNotes", "title: Text, projectID: {value: 60}, noteType: {value: 5}, publish: {value: 1},"
+     " description: Text, isAnnouncement: {value: 'false'}", False),
+])  # fmt: skip
+async def test_what_a_step_could_say_is_advised_where_there_is_something_to_say(
+    tmp_path: Path, target: MemoryTarget, entity: str, fields: str, *, is_told: bool
+) -> None:
+    """A ticket could be completed instead of deleted; a note has nothing that a step could set."""
+    target.rows["Companies"] = {30: {"id": 30, "companyName": "Acme"}}
+    steps = (
+        f"  - {{name: a, entity: {entity}, action: create, source: {{file: a.csv}}, fields: {{{fields}}}}}\n"
+    )
+    plan = await applied(tmp_path, target, steps, a="Text\nA\nB\n")
+    undo = await build_undo(plan, target, tmp_path / "x.undo.plan")
+    for change in undo.changes():
+        assert change.action is Action.REJECTED
+        assert f"{entity} records can neither be deleted nor set inactive" in (change.reason or "")
+        assert (ADVICE in (change.reason or "")) == is_told
+
+
+async def test_what_is_advised_is_a_job_that_can_be_planned(tmp_path: Path, target: MemoryTarget) -> None:
+    """With a status that the tenant has; put into the job as it stands there, it is what undo sets."""
+    target.rows["Companies"] = {30: {"id": 30, "companyName": "Acme"}}
+    step = (
+        "  - {name: a, entity: Tickets, action: create, source: {file: a.csv}, fields: {title: Text,"
+        " companyID: {value: 30}, status: {value: 1}, priority: {value: 1}}%s}\n"
+    )
+    plan = await applied(tmp_path, target, step % "", a="Text\nA\n")
+    undo = await build_undo(plan, target, tmp_path / "x.undo.plan")
+    said = (undo.change(1).reason or "").rpartition("as in `")[2].rstrip("`")
+    assert said == "undo: {status: {value: Complete}}"
+    plan = await applied(tmp_path, target, step % f", {said}", a="Text\nB\n")
+    undo = await build_undo(plan, target, tmp_path / "y.undo.plan")
+    assert [change.fields["status"].after for change in undo.changes()] == [5]

@@ -132,7 +132,7 @@ def active_parts(case: Case) -> Iterator[Finding]:
         if record is not None and record.get("isActive") is False:
             yield reject(f"{field} {named(entity, record)} cannot be associated", about=field)
     yield from people.missing(case, "roleID", "Roles")
-    yield from people.can_be_named(case, "resourceID")
+    yield from people.is_person(case, "resourceID")
 
 
 def works_on_it(case: Case, link: str, links: str, work: str, field: str) -> Iterator[Finding]:
@@ -146,7 +146,9 @@ def works_on_it(case: Case, link: str, links: str, work: str, field: str) -> Ite
     helpers = case.related.many(f"{work[:-1]}SecondaryResources", field, held)
     if record is None or helpers is None:
         return
-    if person not in {record.get("assignedResourceID"), *(row.get("resourceID") for row in helpers)}:
+    on_it = {record.get("assignedResourceID"), *(row.get("resourceID") for row in helpers)}
+    on_it |= set(case.related.planned.joined(f"{work[:-1]}SecondaryResources", held))
+    if person not in on_it:
         text = f"resourceID {person}, {field} {held}"
         yield doubt("the person is not assigned to the task or ticket of the service call", detail=text)
 
@@ -224,7 +226,7 @@ TIME = (
     rule(hours, on="hoursWorked"),
     rule(time_role, on="resourceID roleID", own="resourceID roleID"),
     rule(work_of_time, on="ticketID taskID roleID", own="ticketID taskID roleID"),
-    rule(partial(people.can_be_assigned, field="resourceID"), on="resourceID"),
+    rule(partial(people.can_have_worked, field="resourceID"), on="resourceID"),
     rule(on_baseline, on="taskID"),
 )
 DEPARTMENT_ROLES = (

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum, auto
+from functools import partial
 
 from bulkops.schema import Entity
 from bulkops.targets.autotask.rules.case import Case, known_id, named
-from bulkops.targets.autotask.rules.finding import Finding, doubt, reject
+from bulkops.targets.autotask.rules.finding import Finding, Kind, doubt, reject
 from bulkops.targets.autotask.rules.related import Related
 from bulkops.targets.base import RecordData
 
@@ -30,13 +31,19 @@ def missing(case: Case, field: str, entity: str) -> Iterator[Finding]:
 
 
 def inactive(case: Case, field: str, entity: str) -> Iterator[Finding]:
-    """Where the facts say no more than that references to inactive records break writes (REST-FACTS 10.4).
+    """Where the facts say no more than that references to inactive records break writes (REST-FACTS 10.4)."""
+    record = retired(case, field, entity)
+    if record is not None:
+        yield doubt(INACTIVE, about=field, detail=f"{field} {named(entity, record)}")
+
+
+def retired(case: Case, field: str, entity: str) -> RecordData | None:
+    """Who or what is inactive, where the change makes the field point there.
 
     A lookup that says `inactive: allow` means it.
     """
     record = None if field in case.looked_up else referenced(case, field, entity)
-    if record is not None and record.get("isActive") in (False, 0):
-        yield doubt(INACTIVE, about=field, detail=f"{field} {named(entity, record)}")
+    return record if record is not None and record.get("isActive") in (False, 0) else None
 
 
 def referenced(case: Case, field: str, entity: str) -> RecordData | None:
@@ -45,26 +52,35 @@ def referenced(case: Case, field: str, entity: str) -> RecordData | None:
     return case.related.one(entity, number) if case.writes(field) and number is not None else None
 
 
-def can_be_assigned(case: Case, field: str) -> Iterator[Finding]:
-    """Somebody who is there, works, and is a person: who only calls the API is never assigned."""
+def _person(case: Case, field: str, *, inactive_is: Kind, api_is: Kind) -> Iterator[Finding]:
+    """Somebody who is there, works here still, and is a person."""
     yield from missing(case, field, "Resources")
-    yield from inactive(case, field, "Resources")
-    if person := _api_user(case, field):
+    if inactive_is is Kind.DOUBT:
+        yield from inactive(case, field, "Resources")
+    elif person := retired(case, field, "Resources"):
         yield reject(
-            f"{field} {named('Resources', person)} is a user for the API only, and such users cannot be "
-            "assigned: choose a person",
+            f"{field} {named('Resources', person)} cannot be assigned: make them active in Autotask for the "
+            "time, or give the work to somebody else",
             about=field,
         )
-
-
-def can_be_named(case: Case, field: str) -> Iterator[Finding]:
-    """The same where the facts do not name the field."""
-    yield from missing(case, field, "Resources")
-    yield from inactive(case, field, "Resources")
     if person := _api_user(case, field):
-        yield doubt(
-            "it names a user for the API only", about=field, detail=f"{field} {named('Resources', person)}"
-        )
+        told = f"{field} {named('Resources', person)}"
+        if api_is is Kind.DOUBT:
+            yield doubt("it names a user for the API only", about=field, detail=told)
+        else:
+            yield reject(
+                f"{told} is a user for the API only, and such users cannot be assigned: choose a person",
+                about=field,
+            )
+
+
+# Who only calls the API is never resourceID or ownerResourceID, of tasks and tickets (Define_API_User.htm).
+can_be_assigned = partial(_person, inactive_is=Kind.REJECT, api_is=Kind.REJECT)
+# What `reassign` hands over as well, by fields that the facts on API users do not name.
+can_be_named = partial(_person, inactive_is=Kind.REJECT, api_is=Kind.DOUBT)
+# Time is worked and not assigned: by somebody who has left since, too.
+can_have_worked = partial(_person, inactive_is=Kind.DOUBT, api_is=Kind.REJECT)
+is_person = partial(_person, inactive_is=Kind.DOUBT, api_is=Kind.DOUBT)
 
 
 def _api_user(case: Case, field: str) -> RecordData | None:
@@ -117,8 +133,11 @@ def has_role(case: Case, resource: str, role: str) -> Iterator[Finding]:
     person, number = case.ref(resource), case.ref(role)
     if person is None or number is None or not case.writes(resource, role):
         return
-    # An inactive role is shown with nobody (ResourceRoles), and who only calls the API has none at all.
+    # An inactive role is shown with nobody (ResourceRoles); who only calls the API, or is here no longer, may
+    # be shown with none, which is not what is wrong with them.
     if is_role_inactive(case, role) is not False or _api_user(case, resource):
+        return
+    if retired(case, resource, "Resources"):
         return
     held = _roles(case.related, person)
     if held is None or any(number == one for one, _ in held):

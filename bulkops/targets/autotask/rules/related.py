@@ -9,7 +9,7 @@ What the plan itself does before the rule's own row counts: records are given as
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -87,6 +87,14 @@ class Planned(Protocol):
 
     def created(self, entity: str, id: int) -> int:
         """How many records earlier rows create under this one. Only of what `COUNTED` names."""
+        ...
+
+    def joined(self, entity: str, id: int) -> Collection[int]:
+        """The resources whom these records put there."""
+        ...
+
+    def made(self, entity: str, change: int) -> RecordData | None:
+        """What an earlier row creates, by its number. Only of what `COUNTED` counts under."""
         ...
 
 

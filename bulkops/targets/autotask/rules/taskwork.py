@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from bulkops.record import Created
 from bulkops.targets.autotask.rules import dates, people, places
 from bulkops.targets.autotask.rules.case import EVERY, Case, known_id, named, rule
 from bulkops.targets.autotask.rules.finding import Finding, doubt, reject
@@ -22,7 +23,8 @@ def not_primary(case: Case) -> Iterator[Finding]:
     task, person = _task(case), case.ref("resourceID")
     if task is not None and person is not None and known_id(task, "assignedResourceID") == person:
         yield reject(
-            f"resourceID {person} is the primary resource of task {task['id']} already", about="resourceID"
+            f"resourceID {person} is the primary resource of {_called(case, task)} already",
+            about="resourceID",
         )
 
 
@@ -39,7 +41,8 @@ def has_room(case: Case) -> Iterator[Finding]:
         yield reject(
             f"taskID {number} has {count} secondary resources already, the most there can be", about="taskID"
         )
-    if person is not None and any(row.get("resourceID") == person for row in held):
+    joined = case.related.planned.joined("TaskSecondaryResources", number)
+    if person in joined or any(row.get("resourceID") == person for row in held if person is not None):
         text = f"resourceID {person} on task {number}"
         yield doubt("the person is a secondary resource of the task already", detail=text)
 
@@ -53,13 +56,23 @@ def has_department(case: Case) -> Iterator[Finding]:
     if empty:
         yield doubt(
             "without a primary resource a task needs billingCodeID and departmentID for secondary ones",
-            about="taskID", detail=f"task {named('Tasks', task)} has no {' and no '.join(empty)}",
+            about="taskID", detail=f"{_called(case, task)} has no {' and no '.join(empty)}",
         )  # fmt: skip
 
 
 def _task(case: Case) -> RecordData | None:
-    number = case.ref("taskID")
-    return case.related.one("Tasks", number) if number is not None else None
+    """The task as earlier rows leave it, or make it."""
+    number = case.value("taskID")
+    if isinstance(number, Created):
+        return case.related.planned.made("Tasks", number.change)
+    return case.related.one("Tasks", number) if isinstance(number, int) else None
+
+
+def _called(case: Case, task: RecordData) -> str:
+    number = case.value("taskID")
+    if isinstance(number, Created):
+        return f"the task of row {number.change} ({task.get('title')})"
+    return f"task {named('Tasks', task)}"
 
 
 def written_by_contact(case: Case) -> Iterator[Finding]:

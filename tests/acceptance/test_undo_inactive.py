@@ -1,0 +1,65 @@
+"""Work that was handed over, and somebody who left for good: what cannot go back is said before any write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.acceptance.records import snapshot
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import Desk
+
+JOB = """\
+version: 1
+name: leave
+tenant: acme
+limits: {update: {percent: 100}, delete: {percent: 100}}
+reassign:
+  from: daniel.osei@northgate.test
+  to: [tomas.lindqvist@northgate.test]
+  entities: [Tasks, Tickets, Projects, TaskSecondaryResources, TicketSecondaryResources, CompanyToDos,
+    Opportunities]
+"""
+
+
+def handed_over(desk: Desk) -> int:
+    """Plans and applies it; returns the id of who gave everything away, and is inactive from now on."""
+    desk.write("leave.yaml", JOB)
+    desk.plan("leave.yaml")
+    desk.apply("leave.plan", code=4)
+    daniel = next(row for row in desk.simulator.rows("Resources") if row["userName"] == "daniel.osei")
+    desk.simulator.call("edit/Resources", {"items": [{"id": daniel["id"], "isActive": False}]})
+    return int(daniel["id"])
+
+
+def test_what_would_go_back_to_somebody_inactive_is_rejected_in_the_undo_plan(desk: Desk) -> None:
+    """Every such row, of every kind of work, with who it is and what to do; nothing of them is sent."""
+    daniel = handed_over(desk)
+    after, writes = snapshot(desk.simulator), desk.simulator.writes()
+    shown = desk.run("undo", "leave.plan").out
+    changes = desk.run("show", "leave.undo.plan", "--json").rows
+    told = (
+        f"{daniel} (Daniel Osei, inactive) cannot be assigned: make them active in Autotask for the time, or "
+        "give the work to somebody else"
+    )
+    assert {change["entity"] for change in changes} == {
+        "Tasks", "Tickets", "Projects", "TaskSecondaryResources", "TicketSecondaryResources", "CompanyToDos",
+        "Opportunities",
+    }  # fmt: skip
+    assert all(change["action"] == "rejected" and told in change["reason"] for change in changes)
+    assert f"Plan: 0 to create, 0 to update, 0 to delete, 0 unchanged, {len(changes)} rejected." in shown
+    counts = desk.apply("leave.undo.plan", code=4)["counts"]
+    assert (counts["applied"], counts["rejected"]) == (0, len(changes))
+    assert desk.simulator.writes() == writes
+    assert snapshot(desk.simulator) == after
+
+
+def test_who_is_active_again_gets_everything_back(desk: Desk) -> None:
+    """What the sentence says to do helps: the undo plan that is made then takes all of it back."""
+    daniel = handed_over(desk)
+    desk.run("undo", "leave.plan")
+    desk.simulator.call("edit/Resources", {"items": [{"id": daniel, "isActive": True}]})
+    desk.run("undo", "leave.plan")
+    counts = desk.apply("leave.undo.plan")["counts"]
+    assert counts["applied"] and counts["rejected"] == counts["held"] == 0
+    assert any(row["assignedResourceID"] == daniel for row in desk.simulator.rows("Tasks"))
