@@ -12,13 +12,12 @@ from itertools import count
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown, equal
 from bulkops.plan import Fate, RowState
-from bulkops.planner.collision import unsent
 from bulkops.record import Held, Row, Scalar, Tally
 from bulkops.references import name_fields
 from bulkops.reverse import reversal
 from bulkops.schema import Entity
 from bulkops.targets.base import RecordData
-from bulkops.wayback import OwnRows
+from bulkops.wayback import Needs, OwnRows
 
 
 def entities_along(rows: Iterable[Fate]) -> list[str]:
@@ -40,20 +39,17 @@ class Alongside:
         shape: Entity,
         *,
         name: str,
-        fallen: Mapping[int, str],
         labels: Mapping[str, Mapping[str, str]],
     ) -> None:
-        """`fallen`: what of `rows` cannot be taken back, by its number in the way back, with the reason."""
         self._rows = rows
         self._shape = shape
         self._name = name
         parent = [shape.parent.field] if shape.parent is not None else []
         self.columns = tuple(dict.fromkeys(["id", *name_fields(shape), *parent]))  # for people
-        self._fallen = fallen
         self._labels = labels
         self._before = 0
 
-    def number(self, before: int) -> None:
+    def number(self, before: int, needs: Needs) -> None:
         self._before = before
 
     def __iter__(self) -> Iterator[Fate]:
@@ -85,14 +81,11 @@ class Alongside:
     def place(self, n: int) -> int:
         return self._before + n
 
-    def waits_for(self, fate: Fate) -> tuple[int, ...]:
+    def waits_for(self, fate: Fate, change: Change, needs: Needs) -> tuple[int, ...]:
         return fate.change.waits_for
 
     def reversal(self, fate: Fate, shape: Entity, current: RecordData | None) -> Change:
         back = reversal(fate, shape, current, {}, self._labels)
-        (with_row,) = fate.change.waits_for
-        if with_row in self._fallen:
-            return unsent(back, f"row {with_row}, which it needs, is rejected: {self._fallen[with_row]}")
         if back.action is not Action.UPDATE or current is None:
             return back
         return replace(back, fields={**back.fields, **_emptied(fate, shape, current)})

@@ -7,6 +7,7 @@ cannot be taken back stands in it as rejected, with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -15,7 +16,6 @@ from typing import Any
 
 import bulkops
 from bulkops.alongside import Alongside, entities_along
-from bulkops.change import Action
 from bulkops.errors import PlanError
 from bulkops.kept import kept_text
 from bulkops.labels import labels_of
@@ -31,7 +31,7 @@ from bulkops.safety import DEFAULTS, Measured, refusals
 from bulkops.schema import Entity
 from bulkops.targets.autotask.rules import ENTITIES
 from bulkops.targets.base import Target
-from bulkops.wayback import OwnRows, Rows, Shared, WayBack
+from bulkops.wayback import Needs, OwnRows, Rows, Shared, WayBack
 from bulkops.wording import counted
 
 
@@ -53,8 +53,12 @@ async def build_undo(
     ways_back = [(step, _own(plan, step, first, last)) for step, first, last in _steps(plan)][::-1]
     along = [entity for _, rows in ways_back for entity in entities_along(rows)]
     entities = [*(step.entity for step, _ in ways_back), *along]
-    with PlanWriter(path) as writer, Aftermath(entities, also=ENTITIES) as aftermath:
-        shared = Shared(reads=reads, aftermath=aftermath, judging=Judging(target, aftermath))
+    with (
+        PlanWriter(path) as writer,
+        Aftermath(entities, also=ENTITIES) as aftermath,
+        closing(Needs()) as needs,
+    ):
+        shared = Shared(reads=reads, aftermath=aftermath, judging=Judging(target, aftermath), needs=needs)
         undoing = _Undoing(plan, writer, shared)
         for step, rows in ways_back:
             await undoing.take_back(step, rows)
@@ -148,12 +152,12 @@ class _Undoing:
     async def take_back(self, step: StepInfo, rows: OwnRows) -> None:
         """One step of the plan, and after it what the API did along with it."""
         shape = await self._described(step.entity)
-        fallen = await self._plan_step(step, rows, shape)
+        await self._plan_step(step, rows, shape)
         for entity in entities_along(rows):
             shape = await self._described(entity)
             self.labels[entity] = {**labels_of(shape, shape.fields), **self.labels.get(entity, {})}
             name = self._free_name(f"{step.name}-{entity}")
-            along = Alongside(rows, shape, name=name, fallen=fallen, labels=self.labels[entity])
+            along = Alongside(rows, shape, name=name, labels=self.labels[entity])
             source = f"what the API completed with {step.entity}"
             info = replace(
                 step, name=name, entity=entity, match=("id",), file=source, columns=along.columns, left_out=0
@@ -170,9 +174,8 @@ class _Undoing:
         taken = {step.name for step in (*self._plan.header.steps, *self.steps)}
         return next(one for one in chain([name], (f"{name}-{n}" for n in count(2))) if one not in taken)
 
-    async def _plan_step(self, step: StepInfo, rows: Rows, shape: Entity) -> dict[int, str]:
-        """What of it cannot be taken back, by number, with the reason."""
-        before, unread, fallen = self._n, 0, dict[int, str]()
+    async def _plan_step(self, step: StepInfo, rows: Rows, shape: Entity) -> None:
+        before, unread = self._n, 0
         way = WayBack(rows, shape, self._shared, name=step.name)
         async for row, change, fate in way.changes(before):
             self._n += 1
@@ -181,8 +184,6 @@ class _Undoing:
             way.notices.add(change)
             self._shared.aftermath.note(change)
             unread += bool(change.action.is_write and unknown_before(fate.written))
-            if change.action is Action.REJECTED:
-                fallen[change.n] = change.reason or ""
         self.warnings += way.notices.told()
         if unread:
             self.warnings.append(
@@ -190,4 +191,3 @@ class _Undoing:
             )
         if read := self._n - before:
             self.steps.append(replace(step, action="undo", read=read, dropped=0, rows=read))
-        return fallen

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
-from bulkops.change import Change
+from bulkops.change import Action, Change
 from bulkops.plan import Fate, Plan, RowState
 from bulkops.planner.aftermath import Aftermath
 from bulkops.planner.collision import unsent
@@ -19,26 +19,55 @@ from bulkops.planner.verdicts import noted, resting
 from bulkops.record import Row, Scalar
 from bulkops.reverse import is_only_cleared, reversal
 from bulkops.schema import Entity
+from bulkops.scratch import open_scratch
 from bulkops.targets.autotask.rules import Finding
 from bulkops.targets.base import RecordData
 
 A_READ = 500  # records that one query can ask for by id
 
 
+class Needs:
+    """Rows of the plan that others needed, and the numbers of those others in the way back: what was made
+    first goes last. Memory stays flat.
+    """
+
+    def __init__(self) -> None:
+        self._file = open_scratch(
+            "CREATE TABLE needs (needed INTEGER, place INTEGER, PRIMARY KEY (needed, place)) WITHOUT ROWID"
+        )
+
+    def note(self, needed: int, place: int) -> None:
+        self._file.execute("INSERT OR IGNORE INTO needs VALUES (?, ?)", (needed, place))
+
+    def of(self, needed: int) -> tuple[int, ...]:
+        """By rising number."""
+        asked = "SELECT place FROM needs WHERE needed = ? ORDER BY place"
+        return tuple(place for (place,) in self._file.execute(asked, (needed,)))
+
+    def close(self) -> None:
+        self._file.close()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What all steps of the way back have in common. `aftermath`: what those before it leave."""
+    """What all steps of the way back have in common.
+
+    `aftermath`: what those before it leave; `fallen`: what cannot be taken back, by its number in the way
+    back, with the reason.
+    """
 
     reads: Reads
     aftermath: Aftermath
     judging: Judging
+    needs: Needs
+    fallen: dict[int, str] = field(default_factory=dict)
 
 
 class Rows(Protocol):
     """What is to be taken back by one step."""
 
-    def number(self, before: int) -> None:
-        """Gives each its number in the way back, from `before` + 1."""
+    def number(self, before: int, needs: Needs) -> None:
+        """Gives each its number in the way back, from `before` + 1, and notes what it needed."""
         ...
 
     def __iter__(self) -> Iterator[Fate]:
@@ -49,8 +78,8 @@ class Rows(Protocol):
         """The number in the way back of what was number `n`."""
         ...
 
-    def waits_for(self, fate: Fate) -> tuple[int, ...]:
-        """Rows of the way back that have to go well before it."""
+    def waits_for(self, fate: Fate, change: Change, needs: Needs) -> tuple[int, ...]:
+        """Rows of the way back that have to go well before `change`, which takes it back."""
         ...
 
     def reversal(self, fate: Fate, shape: Entity, current: RecordData | None) -> Change:
@@ -80,14 +109,14 @@ class OwnRows:
         self._aside = aside
         self._labels = labels
         self._places = array("q", [0]) * (last - first + 1)
-        self._needed_by: dict[int, list[int]] = {}  # rows of this step that others of it need, and by which
+        self._before = 0
 
-    def number(self, before: int) -> None:
+    def number(self, before: int, needs: Needs) -> None:
+        self._before = before
         for place, fate in enumerate(self, before + 1):
             self._places[fate.change.n - self._first] = place
             for needed in fate.change.waits_for:
-                if needed >= self._first:
-                    self._needed_by.setdefault(needed, []).append(fate.change.n)
+                needs.note(needed, place)
 
     def __iter__(self) -> Iterator[Fate]:
         """The rows that did something, or of which nobody knows. What is held because somebody else was
@@ -102,8 +131,11 @@ class OwnRows:
     def place(self, n: int) -> int:
         return self._places[n - self._first]
 
-    def waits_for(self, fate: Fate) -> tuple[int, ...]:
-        return tuple(sorted(self.place(n) for n in self._needed_by.get(fate.change.n, ())))
+    def waits_for(self, fate: Fate, change: Change, needs: Needs) -> tuple[int, ...]:
+        """What needed it, in its own step; for what is deleted, in later ones too: what stays, keeps it."""
+        places = needs.of(fate.change.n)
+        is_last = change.action is Action.DELETE
+        return places if is_last else tuple(place for place in places if place > self._before)
 
     def reversal(self, fate: Fate, shape: Entity, current: RecordData | None) -> Change:
         return reversal(fate, shape, current, self._aside, self._labels)
@@ -123,15 +155,23 @@ class WayBack:
 
     async def changes(self, before: int) -> AsyncIterator[tuple[Row, Change, Fate]]:
         """What takes each row back, numbered from `before` + 1; every one waits for all steps before it."""
-        self._rows.number(before)
+        self._rows.number(before, self._shared.needs)
         fates = iter(self._rows)
         while batch := list(islice(fates, A_READ)):
             records = self._met(await self._shared.reads.timed(self._read(batch)))
-            for fate, record, change in zip(
-                batch, records, await self._taken_back(batch, records), strict=True
-            ):
-                waits_for = self._rows.waits_for(fate)
-                yield self._rows.row(fate, record), replace(change, waits_for=waits_for, barrier=before), fate
+            changes = await self._taken_back(batch, records)
+            for fate, record, change in zip(batch, records, changes, strict=True):
+                yield self._rows.row(fate, record), self._placed(fate, change, before), fate
+
+    def _placed(self, fate: Fate, change: Change, before: int) -> Change:
+        """With what it waits for. What needs a row that is not taken back is not taken back either."""
+        shared = self._shared
+        waits_for = self._rows.waits_for(fate, change, shared.needs)
+        if change.action.is_write and (fell := next((n for n in waits_for if n in shared.fallen), None)):
+            change = unsent(change, f"row {fell}, which it needs, is rejected: {shared.fallen[fell]}")
+        if change.action is Action.REJECTED:
+            shared.fallen[change.n] = change.reason or ""
+        return replace(change, waits_for=waits_for, barrier=before)
 
     async def _taken_back(
         self, fates: Sequence[Fate], records: Sequence[RecordData | None]

@@ -401,7 +401,8 @@ class Reassignment:
     def lasting(self) -> list[str]:
         giver = self._cast.giver
         is_gone = giver is not None and not giver.is_active
-        return [f"what {giver} hands over, who is no longer active: nobody can give it back"] if is_gone else []
+        told = f"what {giver} hands over, who is no longer active: nobody can give it back"
+        return [told] if is_gone else []
 
     def labels(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
         people: list[Person] = [one.person for one in self._cast.takers]

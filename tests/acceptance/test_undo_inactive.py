@@ -18,7 +18,7 @@ reassign:
   from: daniel.osei@northgate.test
   to: [tomas.lindqvist@northgate.test]
   entities: [Tasks, Tickets, Projects, TaskSecondaryResources, TicketSecondaryResources, CompanyToDos,
-    Opportunities]
+    Opportunities, ServiceCalls]
 """
 
 
@@ -44,7 +44,7 @@ def test_what_would_go_back_to_somebody_inactive_is_rejected_in_the_undo_plan(de
     )
     assert {change["entity"] for change in changes} == {
         "Tasks", "Tickets", "Projects", "TaskSecondaryResources", "TicketSecondaryResources", "CompanyToDos",
-        "Opportunities",
+        "Opportunities", "ServiceCallTaskResources", "ServiceCallTicketResources",
     }  # fmt: skip
     assert all(change["action"] == "rejected" and told in change["reason"] for change in changes)
     assert f"Plan: 0 to create, 0 to update, 0 to delete, 0 unchanged, {len(changes)} rejected." in shown

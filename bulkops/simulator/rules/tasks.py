@@ -202,7 +202,10 @@ def _department(store: Store, row: Row, changes: Row) -> None:
 
 
 def _reopen(store: Store, row: Row, changes: Row) -> list[str]:
-    """DOC (TaskEntity.htm): Complete freezes remainingHours. INFER: until another status; switch `task_reopen`."""
+    """DOC (TaskEntity.htm): Complete freezes remainingHours.
+
+    INFER: until the task has another status; switch `task_reopen`.
+    """
     if row.get("status") != COMPLETE or not changed(row, changes, "status"):
         return []
     if store.switches.task_reopen == "frozen":
