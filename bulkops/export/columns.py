@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
+from bulkops.change import equal
 from bulkops.errors import Fault
 from bulkops.mapping.fieldmap import parent_text
 from bulkops.mapping.picklists import InactiveError, Picklist
-from bulkops.readback import readable, to_cell
+from bulkops.readback import readable, scalar_text, to_cell
 from bulkops.record import Scalar
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.base import RecordData
@@ -24,6 +25,7 @@ NamesOf: TypeAlias = Mapping[str, Mapping[int, str]]
 """By entity and id the names of the records that others refer to."""
 
 Cell: TypeAlias = Callable[[RecordData, NamesOf], Scalar]
+Read: TypeAlias = Callable[[str, RecordData], Scalar]
 
 
 class Kind(Enum):
@@ -37,13 +39,35 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: `cell` gives its cell for a record."""
+    """One column: `cell` gives its cell for a record, `read` what a cell's text means for its field."""
 
     header: str
     shape: Field
     kind: Kind
     cell: Cell
+    read: Read = lambda text, _: text
     is_name: bool = False  # the name of the record that `shape` refers to
+
+    @property
+    def is_only_read(self) -> bool:
+        """Whether nothing of it can come back."""
+        return self.is_name or not is_mapped(self.shape)
+
+    def text(self, record: RecordData, names: NamesOf) -> str:
+        """Its cell as the text that reading the file gives."""
+        held = self.cell(record, names)
+        return "" if held is None else scalar_text(held)
+
+    def says(self, text: str, record: RecordData) -> bool:
+        """Whether a cell means what the record holds, however a spreadsheet has written it. Of no name."""
+        return equal(self.shape, self.read(text, record), record.get(self.shape.name))
+
+
+def is_mapped(shape: Field) -> bool:
+    """Whether a job brings the field back. What a create sets for good is mapped too: so an edit of it is
+    refused.
+    """
+    return shape.name == "id" or shape.is_required or not shape.is_read_only
 
 
 def columns_of(entity: Entity, fields: Sequence[str], named: Callable[[str], bool]) -> list[Column]:
@@ -74,7 +98,8 @@ def field_faults(entity: Entity, fields: Sequence[str], where: str) -> Iterator[
 
 def _columns(shape: Field, entity: Entity, named: Callable[[str], bool]) -> Iterator[Column]:
     if shape.picklist and not shape.is_udf:
-        yield Column(header=shape.name, shape=shape, kind=Kind.TEXT, cell=_choice(shape, entity))
+        choice = _Choice(shape, entity)
+        yield Column(header=shape.name, shape=shape, kind=Kind.TEXT, cell=choice.cell, read=choice.read)
         return
     yield Column(header=shape.name, shape=shape, kind=_kind(shape), cell=_plain(shape))
     if shape.reference and named(shape.reference):
@@ -107,34 +132,34 @@ def _name(shape: Field) -> Cell:
     return cell
 
 
-def _choice(shape: Field, entity: Entity) -> Cell:
+class _Choice:
     """A label that reads back as the record's value, else that value."""
-    parent = entity.find(shape.picklist_parent) if shape.picklist_parent else None
-    if parent is not None:
-        shape = replace(shape, picklist_parent=parent.name)
-    picklist, name, above = Picklist(shape, is_live=True, parent=parent), shape.name, parent and parent.name
-    labels = [item.label for item in shape.picklist or () if item.label.strip()]
-    known: dict[tuple[Scalar, Scalar], Scalar] = {}
 
-    def cell(record: RecordData, _: NamesOf) -> Scalar:
-        value = record.get(name)
+    def __init__(self, shape: Field, entity: Entity) -> None:
+        parent = entity.find(shape.picklist_parent) if shape.picklist_parent else None
+        if parent is not None:
+            shape = replace(shape, picklist_parent=parent.name)
+        self._name, self._above = shape.name, parent and parent.name
+        self._picklist = Picklist(shape, is_live=True, parent=parent)
+        self._labels = [item.label for item in shape.picklist or () if item.label.strip()]
+        self._known: dict[tuple[Scalar, Scalar], Scalar] = {}
+
+    def cell(self, record: RecordData, _: NamesOf) -> Scalar:
+        value = record.get(self._name)
         if value is None:
             return None
-        key = (value, record.get(above) if above else None)
-        if key not in known:
-            inside = parent_text(key[1]) if above else None
-            readable_labels = (label for label in labels if _read(picklist, label, inside) == value)
-            known[key] = next(readable_labels, str(value))
-        return known[key]
+        key = (value, record.get(self._above) if self._above else None)
+        if key not in self._known:
+            labels = (label for label in self._labels if self.read(label, record) == value)
+            self._known[key] = next(labels, str(value))
+        return self._known[key]
 
-    return cell
-
-
-def _read(picklist: Picklist, label: str, inside: str | None) -> Scalar:
-    """What a job makes of a label; None where it makes nothing of it."""
-    try:
-        return picklist.find(label, inside)
-    except InactiveError as error:
-        return error.value
-    except ValueError:
-        return None
+    def read(self, text: str, record: RecordData) -> Scalar:
+        """What a job makes of a label; None where it makes nothing of it."""
+        inside = parent_text(record.get(self._above)) if self._above else None
+        try:
+            return self._picklist.find(text, inside)
+        except InactiveError as error:
+            return error.value
+        except ValueError:
+            return None

@@ -1,7 +1,8 @@
 """The job that brings an exported file back as an update: all fields that can be written, by id. Pure.
 
 A cell that was not edited says what the record holds, so it costs no write. One that was emptied clears its
-field, or rejects its row where the field must hold something. Columns that are only to be read are ignored.
+field, or rejects its row where the field must hold something. Columns that are only to be read are ignored,
+and `exported` in the source lets the plan tell what was edited there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from bulkops.export.columns import Column
+from bulkops.job.model import WrittenAs
 from bulkops.mapping.values import is_flag
 from bulkops.schema import Entity, Field, FieldType
 
@@ -23,8 +25,12 @@ _WIDTH = 100  # characters of a line of ignored columns
 _HEAD = """\
 # Brings {file} back. Edit its cells, then: bulkops plan {job}
 # A cell that was not edited costs no write; an emptied one clears its field. Records are known by their id.
-# Columns under `ignore` are only to be read: what is edited there changes nothing.
+# Columns under `ignore` are only to be read: nothing of them is written, and the plan tells of cells that say
+# something else than the record (not of who changed it last, and when: every write moves that).
+# `exported` says what the file was written as{guards}.
 """
+
+_GUARDS = ": the ' before = + - @ ' guards a cell and is taken away on reading"
 
 
 def why_not(entity: Entity) -> str:
@@ -44,11 +50,12 @@ def job_text(
     entity: Entity, columns: Sequence[Column], empty: Collection[str], *, file: Path, job: Path, tenant: str
 ) -> str:
     """The job file's text. `empty` are the columns in which a cell was empty."""
-    written = [column for column in columns if not column.is_name and _is_mapped(column.shape)]
+    written_as = WrittenAs(file.suffix.lower().removeprefix("."))
+    written = [column for column in columns if not column.is_only_read]
     plain = [column for column in written if not column.shape.is_udf]
     udfs = [column for column in written if column.shape.is_udf]
     lines = [
-        _HEAD.format(file=file.name, job=job.name),
+        _HEAD.format(file=file.name, job=job.name, guards=_GUARDS if written_as is WrittenAs.CSV else ""),
         "version: 1",
         f"name: {_text(_name(job))}",
         f"tenant: {_text(tenant)}",
@@ -56,7 +63,7 @@ def job_text(
         f"  - name: {entity.name}",
         f"    entity: {entity.name}",
         "    action: update",
-        f"    source: {{file: {_text(_beside(file, job))}}}",
+        f"    source: {{file: {_text(_beside(file, job))}, exported: {written_as}}}",
         "    match: [id]",
         "    fields:",
         *(f"      {column.shape.name}: {_spec(column, empty)}" for column in plain),
@@ -65,11 +72,6 @@ def job_text(
     ]
     ignored = [column.header for column in columns if column not in written]
     return "\n".join([*lines, *_ignore(ignored)]) + "\n"
-
-
-def _is_mapped(shape: Field) -> bool:
-    """What a create sets for good is mapped too: so an edit of it is refused, and not lost in silence."""
-    return shape.name == "id" or shape.is_required or not shape.is_read_only
 
 
 def _spec(column: Column, empty: Collection[str]) -> str:

@@ -29,6 +29,10 @@ class Names:
         self._known: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._closed: set[str] = set()  # entities that cannot be read
 
+    def is_closed(self, entity: str) -> bool:
+        """Whether this user may not read the entity."""
+        return entity in self._closed
+
     async def find(self, entity: str, ids: Iterable[int]) -> dict[int, str]:
         """The names of these records; of those that are gone or hidden there is none."""
         wanted = dict.fromkeys(ids)

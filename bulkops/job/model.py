@@ -112,6 +112,15 @@ class Distinct:
     where: str = field(default="", compare=False)  # "jobs/x.yaml:12"
 
 
+class WrittenAs(StrEnum):
+    """What `bulkops export` wrote a file as: that stays true whatever it was saved as since."""
+
+    CSV = "csv"  # the only one whose cells are guarded
+    XLSX = "xlsx"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSource:
     """A file of rows. None: to be found out from the file."""
@@ -125,10 +134,16 @@ class FileSource:
     columns: tuple[str, ...] | None = None  # the names, where the file has no header
     sheet: str | None = None
     usual_sheet: str | None = None  # of the file that this one stands for: taken where it has such a sheet
+    exported: WrittenAs | None = None  # where it is an export of bulkops
     distinct: Distinct | None = None
     is_override: bool = False  # given on the command line in place of the job's own file
     stands_for: FileSource | None = field(default=None, compare=False, repr=False)  # that file
     is_of_query: bool = False  # it stands for a query: it has columns that nobody has to name
+
+    @property
+    def is_export(self) -> bool:
+        """Whether its columns are those of an export, or it stands for a file that has those."""
+        return bool(self.exported or (self.stands_for and self.stands_for.exported))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from bulkops.job.model import (
     Operand,
     QuerySource,
     Source,
+    WrittenAs,
 )
 from bulkops.job.yamlfile import Faults, Items, Node, Table, Text
 from bulkops.job.yamlform import Form, read_text, read_texts
@@ -90,6 +91,7 @@ def _file(form: Form, folder: Path) -> FileSource:
         header_row=form.whole("header_row", 1, _LAST_ROW) or 1,
         columns=form.texts("columns") or None,
         sheet=form.optional_text("sheet"),
+        exported=form.choice("exported", WrittenAs),
         distinct=form.read("distinct", lambda node: _distinct(node, form.faults), None),
     )
 

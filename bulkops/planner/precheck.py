@@ -19,17 +19,16 @@ from bulkops.mapping import Mapper, check_columns, read_mapping
 from bulkops.planner.asking import Query, is_of_query, read_query
 from bulkops.planner.columns import left_out, unread_columns
 from bulkops.planner.linkage import Linkable, key_columns, link_faults, needed_steps
+from bulkops.planner.sourcefaults import about_stand_in, no_row_at_all, source_place, strange_columns
 from bulkops.recipes import Expansion, expand
 from bulkops.record import Row, Scalar
 from bulkops.safety import label_kind
 from bulkops.schema import Entity
 from bulkops.sources import Source, open_source
-from bulkops.sources.standin import advice
 from bulkops.targets.autotask.catalog import load_catalog
 from bulkops.where import lookup_entities
-from bulkops.wording import listed, nearest, shown
+from bulkops.wording import shown
 
-SEVERAL, MANY = 3, 10  # columns in a message
 _TOLD_BY_THE_JOB = ("which is no step above", "which `match` names")
 """How what reading a job file has told in other words ends."""
 
@@ -106,7 +105,7 @@ async def examine(job: Job, target: Describer) -> Examined:
     linkable = [checks.linkable(step, source) for step, source in zip(job.steps, sources, strict=True)]
     wrong = expansion.faults if expansion is not None else []
     found = [*wrong, *checks.faults, *link_faults(linkable), *_limit_faults(job, checks.entities())]
-    found += _no_row_at_all(job, sources)
+    found += no_row_at_all(job, sources)
     faults = sorted(dict.fromkeys([*job.faults, *_news(found, job)]), key=position)
     examined = _examined(job, [made for made in steps if made], tuple(faults))
     return replace(examined, expansion=expansion)
@@ -249,7 +248,7 @@ class _Checks:
 
         Notes every fault of entity, fields and columns.
         """
-        if source is not None and (strange := _strange_columns(step, source)):
+        if source is not None and (strange := strange_columns(step, source)):
             self.faults.append(strange)
             source = None
         shape, columns = self._find(step.entity), source.columns if source else None
@@ -268,7 +267,7 @@ class _Checks:
         if shape is not None and step.undo:
             aside, wrong = _aside(step, shape)
             said += wrong
-        self.faults += [*said, *_about_stand_in(step, source if said else None)]
+        self.faults += [*said, *about_stand_in(step, source if said else None)]
         if shape is None or mapper is None or source is None or step.name in self._unsure:
             return None
         searched = [self._find(looked_up(shape, name, spec)) for name, spec in _specs(step).items()]
@@ -318,36 +317,6 @@ def _spelled(match: Iterable[str], entity: Entity, mapper: Mapper) -> Iterator[s
             yield field.name if field else mapped[name.casefold()]
 
 
-def source_place(step: Step) -> str:
-    """Where the source is named: in the job, or on the command line."""
-    is_given = isinstance(step.source, FileSource) and step.source.is_override
-    return f"--source {step.name}" if is_given else step.where("source")
-
-
-def _strange_columns(step: Step, source: Source) -> Fault | None:
-    """One fault instead of one a column, where the source is no table of the kind that the step reads."""
-    named = sorted(step.named())
-    if len(named) < SEVERAL or any(name in source.columns or nearest(name, source.columns) for name in named):
-        return None
-    message = (
-        f"{source.display} has none of the {len(named)} columns that the step names, such as "
-        f"{listed(named[:SEVERAL], 'and')}. Its columns are {listed(source.columns[:MANY], 'and')}"
-        f"{' and others' if len(source.columns) > MANY else ''}"
-    )
-    hint = "Is it another file, or does its header stand in another line (`header_row`)?"
-    return Fault(where=source_place(step), message=message, hint=hint)
-
-
-def _no_row_at_all(job: Job, sources: Sequence[Source | None]) -> Iterator[Fault]:
-    """Only what is fed back can be empty: nothing was left over of its step, but then of another one."""
-    known = [source for source in sources if source and source.is_result]
-    if known and len(known) == len(sources) and all(next(iter(s.rows()), None) is None for s in known):
-        names = " and ".join(source.display for source in known)
-        verb = "holds" if len(known) == 1 else "hold"
-        message = f"{names}: {verb} no row after the header, so there is nothing to plan"
-        yield Fault(where=source_place(job.steps[0]), message=message)
-
-
 def looked_up(entity: Entity, name: str, spec: FieldSpec) -> str:
     """The entity that a field's lookup searches; nothing where it has none, or where none is known."""
     if not spec.lookup:
@@ -356,13 +325,6 @@ def looked_up(entity: Entity, name: str, spec: FieldSpec) -> str:
         return spec.entity or "Resources"
     shape = entity.find(name)
     return spec.entity or (shape.reference if shape else "")
-
-
-def _about_stand_in(step: Step, source: Source | None) -> Iterator[Fault]:
-    """A file given on the command line is not read as the job says of its own: it may be that."""
-    given = step.source
-    if source and not source.is_result and isinstance(given, FileSource) and (told := advice(given)):
-        yield Fault(where=f"--source {step.name}", message=told)
 
 
 def _limit_faults(job: Job, entities: Sequence[Entity]) -> Iterator[Fault]:

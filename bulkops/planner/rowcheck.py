@@ -19,8 +19,9 @@ from bulkops.planner.belonging import BONDS
 from bulkops.planner.doubtful import Doubtful
 from bulkops.planner.kinship import Kinship, Place, cycle_text
 from bulkops.planner.links import Links
-from bulkops.planner.precheck import Examined, ReadyStep, source_place
+from bulkops.planner.precheck import Examined, ReadyStep
 from bulkops.planner.seen import SeenKeys
+from bulkops.planner.sourcefaults import source_place
 from bulkops.record import FromStep, Locator, Lookup, Record, Row, RowError, Value
 from bulkops.references import References
 from bulkops.targets.base import Target

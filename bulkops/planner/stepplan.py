@@ -27,8 +27,10 @@ from bulkops.planner.belonging import Belonging
 from bulkops.planner.collision import Rules, key_text, reasons, rejected, row_text, unsent
 from bulkops.planner.draft import Draft
 from bulkops.planner.earlier import Earlier
+from bulkops.planner.guards import Guards
 from bulkops.planner.kin import Kin
 from bulkops.planner.links import Linked, Links
+from bulkops.planner.onlyread import OnlyRead
 from bulkops.planner.precheck import ReadyStep
 from bulkops.planner.seen import SeenKeys
 from bulkops.planner.verdicts import Verdicts
@@ -105,7 +107,9 @@ class StepPlanner:
             nonce=nonce,
         )
         self._shapes = [ready.entity.fields[name] for name in ready.match]
-        self._fields = fields_to_read(ready)
+        self._only_read = OnlyRead(ready, reads.target)
+        self._guards = Guards(ready)
+        self._fields = list(dict.fromkeys([*fields_to_read(ready), *self._only_read.fields]))
         if ready.step.action in (StepAction.CREATE, StepAction.UPSERT):
             reads.references.makers[ready.entity.name] = ready.step.name
 
@@ -114,10 +118,15 @@ class StepPlanner:
 
         A batch may be empty: `taken` tells how far it is.
         """
-        if self._ready.is_kin:
-            async for batch in self._kin():
-                yield batch
-            return
+        async for batch in self._kin() if self._ready.is_kin else self._alone():
+            yield batch
+        await self._reads.timed(self._only_read.finish())
+
+    def told(self) -> list[str]:
+        """What the rows have in common and a user should know, once all are planned."""
+        return [*self._only_read.told(), *self._guards.told()]
+
+    async def _alone(self) -> AsyncIterator[list[Planned]]:
         async for drafts in self._drafts():
             batch = await self._changes(drafts)
             self._links.note(self._ready, batch)
@@ -216,6 +225,9 @@ class StepPlanner:
     async def _changes(self, drafts: Sequence[Draft]) -> list[Planned]:
         decided = [self._change(draft) for draft in drafts]
         passed = await self._reads.timed(self._verdicts.passed(drafts, decided))
+        await self._reads.timed(self._only_read.look(drafts))
+        for change in passed:
+            self._guards.add(change)
         return [(draft.row, self._only_one(change)) for draft, change in zip(drafts, passed, strict=True)]
 
     def _change(self, draft: Draft) -> Change:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Container
 from dataclasses import replace
 
 from bulkops.errors import SourceError
-from bulkops.job.model import FileSource, FrameSource
+from bulkops.job.model import FileSource, FrameSource, WrittenAs
 from bulkops.sources.base import Source, Table
 from bulkops.sources.distinct import DistinctRows
 from bulkops.sources.resultfile import restored
@@ -36,7 +36,8 @@ def open_source(
     if isinstance(spec, FileSource) and spec.is_override:
         source = _stand_in(spec, unread, named)
     else:
-        source = restored(_opened(spec, unread, named))
+        is_guarded = isinstance(spec, FileSource) and spec.exported is WrittenAs.CSV
+        source = restored(_opened(spec, unread, named), is_guarded=is_guarded)
     if spec.distinct is None:
         return source
     return DistinctRows(source, spec.distinct, missing=missing)

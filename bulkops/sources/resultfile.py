@@ -27,10 +27,13 @@ def may_be_empty(spec: FileSource, columns: Sequence[str]) -> bool:
     return spec.is_override and is_result_file(columns, is_fed_back=True)
 
 
-def restored(source: Source, *, is_fed_back: bool = False) -> Source:
-    """The source itself, unless bulkops wrote it: then without bulkops' columns and guards."""
+def restored(source: Source, *, is_fed_back: bool = False, is_guarded: bool = False) -> Source:
+    """The source itself, unless bulkops wrote it: then without bulkops' columns and guards.
+
+    `is_guarded`: whether it is known that its cells are guarded, also where no column says so any more.
+    """
     columns = source.columns
-    if not is_result_file(columns, is_fed_back=is_fed_back):
+    if not (is_guarded or is_result_file(columns, is_fed_back=is_fed_back)):
         return source
     keep = tuple(n for n, name in enumerate(columns) if not name.startswith(RESULT_PREFIX))
     return _ResultFile(

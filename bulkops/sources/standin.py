@@ -73,5 +73,6 @@ def _guarded(source: Source) -> Iterator[str]:
     if count:
         yield (
             f"has {counted(count, 'cell')} with a ' before a sign, the first one {first}. They are kept to "
-            "the letter. If it was a result file, leave one bulkops_ column in, and the ' is taken away"
+            "the letter. If it was a result file or an export of bulkops, give it a column bulkops_entity, "
+            "which may be empty, and the ' is taken away"
         )

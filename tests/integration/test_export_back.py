@@ -244,6 +244,7 @@ async def test_an_exported_file_changes_what_was_edited_and_no_more(
     changes = list(at_once.changes())
     assert [(change.id, change.fields, change.reason) for change in changes
             if change.action is not Action.UNCHANGED] == []  # fmt: skip
+    assert [told for told in at_once.header.warnings if "only to be read" in told] == []
     rows = read_rows(file)
     assert len(changes) == len(rows) > 0
 
@@ -259,6 +260,29 @@ async def test_an_exported_file_changes_what_was_edited_and_no_more(
             assert name in RULES, change
         else:
             assert found == wanted, change
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+async def test_what_is_typed_into_a_column_that_is_only_to_be_read_is_told(
+    firm: Firm, suffix: str, tmp_path: Path
+) -> None:
+    """In every kind of file: the name beside an id, and what the API sets itself; nothing is written."""
+    file, job = tmp_path / f"out{suffix}", tmp_path / "back.yaml"
+    await firm.exported("Tasks", file, job)
+    n, row = next((n, row) for n, row in enumerate(read_rows(file)) if row["assignedResourceID (name)"])
+    held = str(row["taskNumber"])
+    write_cells(file, {(n, "assignedResourceID (name)"): "Jo Doe", (n, "taskNumber"): "T-9"})
+    plan = await firm.planned(job)
+    assert {change.action for change in plan.changes()} == {Action.UNCHANGED}
+    name, number = [told for told in plan.header.warnings if "only to be read" in told]
+    start = (
+        "Tasks: column {}: 1 row says something else than the record. It is only to be read, nothing of it"
+    )
+    assert name.startswith(start.format("assignedResourceID (name)"))
+    assert "is written: edit assignedResourceID instead. " in name
+    assert name.endswith(f"says `Jo Doe`, the record `{row['assignedResourceID (name)']}`")
+    assert number.startswith(start.format("taskNumber"))
+    assert number.endswith(f"says `T-9`, the record `{held}`")
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -237,6 +237,33 @@ async def test_a_file_of_another_kind_is_one_fault_and_not_one_a_column(desk: De
     assert not examined.steps
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "other.csv",
+            "A,B\n1,2\n",
+            "lines stand above its header? What the job says of its own file (delimiter)",
+        ),
+        ("other.jsonl", '{"A": "1", "B": "2"}\n', "Is it another table?"),
+    ],
+)
+async def test_what_is_advised_of_a_file_of_another_kind_can_be_done(
+    desk: Desk, name: str, text: str, said: str
+) -> None:
+    """`header_row` is for the job's own file, and means nothing where there are no lines."""
+    desk.file("tickets.csv", "Key,Who,Sub", "T-1,,")
+    other = desk.folder / name
+    other.write_text(text, "utf-8")
+    path = desk.job(TICKETS.replace("tickets.csv}", "tickets.csv, delimiter: ','}"))
+    given = await examine(load_job(path, sources={"tickets": other}), Counting())
+    (fault,) = given.faults
+    assert fault.where == "--source tickets"
+    assert said in fault.hint and "header_row" not in fault.hint
+    own = await examine(load_job(desk.job(TICKETS.replace("tickets.csv", name))), Counting())
+    assert ("`header_row`" in own.faults[0].hint) is name.endswith(".csv")
+
+
 async def test_a_file_that_fails_on_the_way_accuses_no_row_of_another(desk: Desk) -> None:
     """What stands below the open quote may be the row that is meant; what stands above it is told."""
     companies = """\

@@ -69,7 +69,8 @@ def test_only_a_result_file_loses_the_guards(folder: Folder) -> None:
     assert cells(source) == [("'-5", "'s-Hertogenbosch"), ("'=1", "''x")]
     assert folder.said(source) == [
         "new.csv: has 3 cells with a ' before a sign, the first one `'-5` in line 2. They are kept to the "
-        "letter. If it was a result file, leave one bulkops_ column in, and the ' is taken away"
+        "letter. If it was a result file or an export of bulkops, give it a column bulkops_entity, "
+        "which may be empty, and the ' is taken away"
     ]  # fmt: skip
     fed_back = folder.stand_in(f"Name,{RESULT_COLUMNS[0]}\n'-5,1\n")
     assert (cells(fed_back), fed_back.warnings) == ([("-5",)], ())
