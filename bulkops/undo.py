@@ -6,7 +6,7 @@ cannot be taken back stands in it as rejected, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from typing import Any
 import bulkops
 from bulkops.alongside import Alongside, entities_along
 from bulkops.errors import PlanError
+from bulkops.job.model import StepAction
 from bulkops.kept import kept_text
 from bulkops.labels import labels_of
 from bulkops.plan import Header, Plan, PlanWriter, StepInfo
@@ -50,9 +51,8 @@ async def build_undo(
     await _refuse(plan, target)
     reads_before = target.calls.read
     reads = Reads(target)
-    ways_back = [(step, _own(plan, step, first, last)) for step, first, last in _steps(plan)][::-1]
-    along = [entity for _, rows in ways_back for entity in entities_along(rows)]
-    entities = [*(step.entity for step, _ in ways_back), *along]
+    ways_back = [_way_back(plan, *one) for one in _steps(plan)][::-1]
+    entities = [entity for step, _, along in ways_back for entity in (step.entity, *along)]
     with (
         PlanWriter(path) as writer,
         Aftermath(entities, also=ENTITIES) as aftermath,
@@ -60,8 +60,8 @@ async def build_undo(
     ):
         shared = Shared(reads=reads, aftermath=aftermath, judging=Judging(target, aftermath), needs=needs)
         undoing = _Undoing(plan, writer, shared)
-        for step, rows in ways_back:
-            await undoing.take_back(step, rows)
+        for step, rows, along in ways_back:
+            await undoing.take_back(step, rows, along)
         limits = Measured.from_json(plan.header.limits).limits or DEFAULTS
         totals = undoing.totals
         sizes = {entity: await reads.timed(target.count(entity)) for entity in totals.limited(limits)}
@@ -129,10 +129,13 @@ def _steps(plan: Plan) -> Iterator[tuple[StepInfo, int, int]]:
         first += step.rows
 
 
-def _own(plan: Plan, step: StepInfo, first: int, last: int) -> OwnRows:
+def _way_back(plan: Plan, step: StepInfo, first: int, last: int) -> tuple[StepInfo, OwnRows, Sequence[str]]:
+    """The step, its rows, and the entities of what the API changed along with them."""
     aside: Mapping[str, Mapping[str, Scalar]] = plan.header.extra.get("undo", {})
     labels = plan.header.extra.get("labels", {}).get(step.entity, {})
-    return OwnRows(plan, first, last, aside=aside.get(step.name, {}), labels=labels)
+    rows = OwnRows(plan, first, last, aside=aside.get(step.name, {}), labels=labels)
+    has_updates = step.action not in (StepAction.CREATE, StepAction.DELETE)
+    return step, rows, entities_along(rows) if has_updates else ()
 
 
 class _Undoing:
@@ -149,20 +152,20 @@ class _Undoing:
         self._shared = shared
         self._n = 0
 
-    async def take_back(self, step: StepInfo, rows: OwnRows) -> None:
+    async def take_back(self, step: StepInfo, rows: OwnRows, along: Sequence[str]) -> None:
         """One step of the plan, and after it what the API did along with it."""
         shape = await self._described(step.entity)
         await self._plan_step(step, rows, shape)
-        for entity in entities_along(rows):
+        for entity in along:
             shape = await self._described(entity)
             self.labels[entity] = {**labels_of(shape, shape.fields), **self.labels.get(entity, {})}
             name = self._free_name(f"{step.name}-{entity}")
-            along = Alongside(rows, shape, name=name, labels=self.labels[entity])
+            theirs = Alongside(rows, shape, name=name, labels=self.labels[entity])
             source = f"what the API completed with {step.entity}"
             info = replace(
-                step, name=name, entity=entity, match=("id",), file=source, columns=along.columns, left_out=0
+                step, name=name, entity=entity, match=("id",), file=source, columns=theirs.columns, left_out=0
             )
-            await self._plan_step(info, along, shape)
+            await self._plan_step(info, theirs, shape)
 
     async def _described(self, entity: str) -> Entity:
         reads = self._shared.reads
