@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 
-from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown, equal
+from bulkops.change import UNKNOWN, Action, Change, FieldDiff
 from bulkops.plan import Fate, RowState
-from bulkops.record import Held, Row, Scalar, Tally
+from bulkops.record import Row, Scalar, Tally
 from bulkops.references import name_fields
-from bulkops.reverse import reversal
+from bulkops.reverse import emptied, reversal
 from bulkops.schema import Entity
 from bulkops.targets.base import RecordData
 from bulkops.wayback import Needs, OwnRows
@@ -58,7 +58,7 @@ class Alongside:
         for fate in self._rows:
             tally = _done(fate)
             if tally is not None and tally.entity == self._shape.name:
-                for id, held in sorted(tally.held.records.items(), reverse=True):
+                for id, held in sorted(tally.records.items(), reverse=True):
                     yield self._fate(next(numbers), self._rows.place(fate.change.n), tally, id, held)
 
     def _fate(self, n: int, with_row: int, tally: Tally, id: int, held: Mapping[str, Scalar]) -> Fate:
@@ -71,7 +71,7 @@ class Alongside:
             file=tally.entity,
             id=id,
             key={"id": id},
-            fields={tally.field: FieldDiff(before=held[tally.field], after=tally.unless)},
+            fields={tally.field: FieldDiff(before=held.get(tally.field, UNKNOWN), after=tally.unless)},
             parent=0 if self._shape.parent is not None else None,
             waits_for=(with_row,),
         )
@@ -82,31 +82,16 @@ class Alongside:
         return self._before + n
 
     def waits_for(self, fate: Fate, change: Change, needs: Needs) -> tuple[int, ...]:
-        return fate.change.waits_for
+        (with_row,) = fate.change.waits_for
+        return () if needs.is_so(with_row) else (with_row,)
 
     def reversal(self, fate: Fate, shape: Entity, current: RecordData | None) -> Change:
         back = reversal(fate, shape, current, {}, self._labels)
         if back.action is not Action.UPDATE or current is None:
             return back
-        return replace(back, fields={**back.fields, **_emptied(fate, shape, current)})
+        return replace(back, fields={**back.fields, **emptied(fate.found, shape, current)})
 
     def row(self, fate: Fate, current: RecordData | None) -> Row:
         values = {"id": fate.id, **(current or {})}
         cells = tuple("" if (value := values.get(name)) is None else str(value) for name in self.columns)
         return Row(cells=cells, line=fate.id)
-
-
-def _emptied(fate: Fate, shape: Entity, current: RecordData) -> dict[str, FieldDiff]:
-    """What the API set to nothing, as it was: where nobody could read what that was, it stays."""
-    fields: dict[str, FieldDiff] = {}
-    for name, held in fate.found.items():
-        field, now = shape.find(name), current.get(name)
-        is_empty = now is None or equal(field, now, 0)
-        if (
-            is_empty
-            and held is not None
-            and not isinstance(held, Held | Unknown)
-            and not equal(field, held, 0)
-        ):
-            fields[name] = FieldDiff(before=UNKNOWN if now is None else now, after=held)
-    return fields

@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TypeAlias
 
-from bulkops.record import Created, FromStep, Held, Locator, Lookup, Premise, Record, Tally, Value
+from bulkops.record import Created, FromStep, Held, Locator, Lookup, Premise, Record, Scalar, Tally, Value
 from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.base import RecordData
 
@@ -110,7 +110,14 @@ class Change:
         if self.action is not Action.UPDATE or premise is None or premise.tally is None:
             return None
         is_own = (premise.entity, premise.id) == (self.entity, self.id)
-        return premise.tally if is_own and premise.tally.held.records else None
+        return premise.tally if is_own and premise.tally.records else None
+
+    @property
+    def loses(self) -> Mapping[str, Scalar]:
+        """What the API empties besides of the record that this changes."""
+        premise = self.premise
+        is_own = premise is not None and (premise.entity, premise.id) == (self.entity, self.id)
+        return premise.loses if premise is not None and is_own else {}
 
     @property
     def requests(self) -> int:
@@ -126,10 +133,10 @@ class Change:
         """The same, where its record held this in some of its fields, and not what the plan saw."""
         fields, premise = dict(self.fields), self.premise
         for name, found in before.items():
-            if not isinstance(found, Held):
-                fields |= {name: replace(fields[name], before=found)} if name in fields else {}
-            elif premise is not None and premise.tally is not None:
-                premise = replace(premise, tally=replace(premise.tally, held=found))
+            if name in fields and not isinstance(found, Held):
+                fields[name] = replace(fields[name], before=found)
+            elif premise is not None:
+                premise = _as_found(premise, name, found)
         return replace(self, fields=fields, premise=premise) if before else self
 
     def only(self, names: Iterable[str]) -> Change:
@@ -140,6 +147,15 @@ class Change:
         cleared = self.cleared if left - set(self.cleared) else ()
         fields = {name: diff for name, diff in self.fields.items() if name in left or name in cleared}
         return replace(self, fields=fields, cleared=cleared)
+
+
+def _as_found(premise: Premise, name: str, found: Value | Unknown | Held) -> Premise:
+    if isinstance(found, Held):
+        tally = premise.tally and replace(premise.tally, held=found)
+        return replace(premise, tally=tally)
+    if name in premise.loses and (found is None or isinstance(found, str | int | float)):
+        return replace(premise, loses={**premise.loses, name: found})
+    return premise
 
 
 Canonical: TypeAlias = (

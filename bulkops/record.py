@@ -44,8 +44,8 @@ class Held:
 class Tally:
     """Which records of `entity` belonged to a record: `parent` held its id, `field` not `unless`.
 
-    `held` tells what the API changes of them where it is the record itself that the change writes: `field`
-    becomes `unless`, and what else is in it goes with that.
+    Where the record's own `field` is set to `unless`, the API does the same to them; `keeps` names what they
+    lose with that. `held` is None in plans of older versions, which kept the number only.
     """
 
     entity: str
@@ -53,17 +53,26 @@ class Tally:
     field: str
     unless: Scalar
     word: str  # for one of them: `open task`
-    held: Held
+    keeps: tuple[str, ...]  # fields
+    held: Held | None
+
+    @property
+    def records(self) -> Mapping[int, Mapping[str, Scalar]]:
+        return self.held.records if self.held is not None else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Premise:
-    """What a record held when the plan was made: what rests on it is written only while it holds that."""
+    """What a record held when the plan was made: what rests on it is written only while it holds that.
+
+    `loses` is what the API empties of it besides, where it is the record that is written: undo restores it.
+    """
 
     entity: str
     id: int
     values: Mapping[str, Scalar]
     tally: Tally | None = None  # what belonged to it
+    loses: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,8 @@ def _some_lines(plan: Plan, most: int) -> Iterator[Line]:
         change, row = next(plan.items(one.n - 1))
         left[change.action] -= 1 + one.more
         known = labels.get(change.entity, {})
-        alike = f" and {one.more:,} more {_like(change, one)}" if one.more else ""
+        told = f"{one.more:,}" if one.is_whole else f"at least {one.more:,}"
+        alike = f" and {told} more {_like(change, one)}" if one.more else ""
         yield from _change_lines(change, names.of(change, row), known, alike=alike, fields=FIELDS)
     more = [f"{n:,} more {_FATES[action]}" for action, n in left.items() if n]
     if more:
@@ -125,21 +126,20 @@ def print_summary(plan: Plan, console: Console) -> None:
     console.print(_cost_line(header), markup=False)
     for told in (*workload_lines(header.extra.get(WORKLOAD, ())), *header.extra.get(NOTES, ())):
         console.print(printable(told), markup=False, highlight=False, soft_wrap=True)
-    if coverage := _coverage(header):
-        console.print(coverage, markup=False, highlight=False, soft_wrap=True)
+    for told in _coverage(header):
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     for warning in header.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
 
 
-def _coverage(header: Header) -> str:
+def _coverage(header: Header) -> Iterator[str]:
     """How far the plan could be taken back; nothing where it does nothing, or is a way back itself."""
     if not header.calls_write or "lasting" not in header.extra:
-        return ""
+        return
     lasting, altered = header.extra["lasting"], header.extra.get("altered", ())
-    told = [f"everything but {'; '.join(lasting)}" if lasting else "everything"]
-    if altered:
-        told.append(f"Not quite as it was: {'; '.join(altered)}")
-    return f"Undo: {'. '.join(told)}."
+    yield f"Undo: all that it writes{', but' if lasting or altered else '.'}"
+    yield from (f"  not back: {text}" for text in lasting)
+    yield from (f"  not as it was: {text}" for text in altered)
 
 
 def written_text(plan: Plan) -> str:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bulkops.change import Action, Change, FieldDiff, Unknown, before_value, equal
+from bulkops.change import UNKNOWN, Action, Before, Change, FieldDiff, Unknown, before_value, equal
 from bulkops.plan import Fate, RowState
-from bulkops.record import Created, Scalar, Value
+from bulkops.record import Created, Held, Scalar, Value
 from bulkops.schema import Entity, Field
 from bulkops.targets.base import RecordData
 from bulkops.wording import counted
@@ -40,7 +40,7 @@ def reversal(
     if written.action is Action.DELETE:
         return _of_delete(change, written, shape)
     if current is None:
-        return _of_missing(change, written.action)
+        return _of_missing(change, written.action, shape)
     if written.action is Action.UPDATE:
         applied = _clearing(written) if is_only_cleared(fate) else written
         return _of_update(change, applied, shape, current, labels or {})
@@ -110,10 +110,11 @@ def _of_link(change: Change, applied: Change) -> Change:
     return replace(change, id=None, action=Action.CREATE, key=held, fields=fields)
 
 
-def _of_missing(change: Change, action: Action) -> Change:
-    if action is Action.CREATE:
+def _of_missing(change: Change, action: Action, shape: Entity) -> Change:
+    if action is Action.CREATE and not shape.is_restricted:
         return replace(change, action=Action.UNCHANGED)
-    return _rejected(change, f"{change.entity} {change.id} is not there any more")
+    hidden = ", or this API user may not see it" if shape.is_restricted else ""
+    return _rejected(change, f"{change.entity} {change.id} is not there any more{hidden}")
 
 
 def _of_update(
@@ -142,6 +143,17 @@ def _of_update(
         names = ", ".join(unreadable)
         return _rejected(change, f"what {names} held before could not be read, so it cannot be restored")
     return replace(change, action=Action.UNCHANGED)
+
+
+def emptied(held: Before, shape: Entity, current: RecordData) -> dict[str, FieldDiff]:
+    """What the API set to nothing, as it was: where nobody could read what that was, it stays."""
+    fields: dict[str, FieldDiff] = {}
+    for name, was in held.items():
+        field, now = shape.find(name), current.get(name)
+        is_empty = now is None or equal(field, now, 0)
+        if is_empty and was is not None and not isinstance(was, Held | Unknown) and not equal(field, was, 0):
+            fields[name] = FieldDiff(before=UNKNOWN if now is None else now, after=was)
+    return fields
 
 
 def _told(value: object, labels: Mapping[str, str]) -> str:
@@ -223,9 +235,9 @@ class Coverage:
 
     def __init__(self, shape: Entity, *, has_aside: bool) -> None:
         self._shape = shape
-        self._lasts = "delete" not in shape.can and not has_aside and not _inactive(shape)
+        # Whether what it creates stays.
+        self.lasts = "delete" not in shape.can and not has_aside and not _inactive(shape)
         self._aside = "" if "delete" in shape.can else _aside_text(has_aside=has_aside)
-        self._rich = [field.name for field in shape.fields.values() if field.is_rich_text]
         self._lasting: Counter[str] = Counter()
         self._altered: Counter[str] = Counter()
         self._along: Counter[str] = Counter()
@@ -237,7 +249,7 @@ class Coverage:
             else:
                 self._lasting["deleted {}, which cannot be brought back"] += 1
         elif change.action is Action.CREATE:
-            if self._lasts:
+            if self.lasts:
                 self._lasting["created {}, which the API can neither delete nor set inactive"] += 1
             elif self._aside:
                 self._altered[self._aside] += 1
@@ -251,11 +263,8 @@ class Coverage:
         elif unknown:
             text = f"{{}} of which {', '.join(unknown)} stays, since nobody can read what it holds before"
             self._altered[text] += 1
-        for name in self._rich:
-            if name in change.fields and change.fields[name].before is not None:
-                self._altered[f"{{}} whose {name} comes back as plain text"] += 1
         if tally := change.along:
-            self._along[tally.word] += len(tally.held.records)
+            self._along[tally.word] += len(tally.records)
 
     def lasting(self) -> list[str]:
         """What cannot be taken back: one phrase a kind, with its count."""

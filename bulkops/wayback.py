@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
-from bulkops.change import Action, Change
+from bulkops.applier.drift import strayed
+from bulkops.change import Action, Change, equal
 from bulkops.plan import Fate, Plan, RowState
 from bulkops.planner.aftermath import Aftermath
 from bulkops.planner.collision import unsent
@@ -17,7 +18,8 @@ from bulkops.planner.notices import Notices
 from bulkops.planner.stepplan import Reads
 from bulkops.planner.verdicts import noted, resting
 from bulkops.record import Row, Scalar
-from bulkops.reverse import is_only_cleared, reversal
+from bulkops.references import find_by_key, key_of, record_id
+from bulkops.reverse import emptied, is_only_cleared, reversal
 from bulkops.schema import Entity
 from bulkops.scratch import open_scratch
 from bulkops.targets.autotask.rules import Finding
@@ -28,12 +30,13 @@ A_READ = 500  # records that one query can ask for by id
 
 class Needs:
     """Rows of the plan that others needed, and the numbers of those others in the way back: what was made
-    first goes last. Memory stays flat.
+    first goes last. And which of those cannot be taken back. Memory stays flat.
     """
 
     def __init__(self) -> None:
         self._file = open_scratch(
-            "CREATE TABLE needs (needed INTEGER, place INTEGER, PRIMARY KEY (needed, place)) WITHOUT ROWID"
+            "CREATE TABLE needs (needed INTEGER, place INTEGER, PRIMARY KEY (needed, place)) WITHOUT ROWID",
+            "CREATE TABLE fallen (place INTEGER PRIMARY KEY, reason TEXT, is_so INTEGER)",
         )
 
     def note(self, needed: int, place: int) -> None:
@@ -44,23 +47,33 @@ class Needs:
         asked = "SELECT place FROM needs WHERE needed = ? ORDER BY place"
         return tuple(place for (place,) in self._file.execute(asked, (needed,)))
 
+    def fell(self, place: int, reason: str, *, is_so: bool) -> None:
+        """It is not taken back. `is_so`: what others need of it is so all the same."""
+        self._file.execute("INSERT OR REPLACE INTO fallen VALUES (?, ?, ?)", (place, reason, is_so))
+
+    def first_fallen(self, places: Iterable[int]) -> tuple[int, str] | None:
+        """The first one of these without which others cannot go, with the reason."""
+        asked = "SELECT place, reason FROM fallen WHERE place = ? AND NOT is_so"
+        found = (self._file.execute(asked, (place,)).fetchone() for place in places)
+        return next((one for one in found if one), None)
+
+    def is_so(self, place: int) -> bool:
+        """Whether it is not taken back, and does not have to be."""
+        asked = "SELECT 1 FROM fallen WHERE place = ? AND is_so"
+        return self._file.execute(asked, (place,)).fetchone() is not None
+
     def close(self) -> None:
         self._file.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What all steps of the way back have in common.
-
-    `aftermath`: what those before it leave; `fallen`: what cannot be taken back, by its number in the way
-    back, with the reason.
-    """
+    """What all steps of the way back have in common. `aftermath`: what those before it leave."""
 
     reads: Reads
     aftermath: Aftermath
     judging: Judging
     needs: Needs
-    fallen: dict[int, str] = field(default_factory=dict)
 
 
 class Rows(Protocol):
@@ -132,13 +145,28 @@ class OwnRows:
         return self._places[n - self._first]
 
     def waits_for(self, fate: Fate, change: Change, needs: Needs) -> tuple[int, ...]:
-        """What needed it, in its own step; for what is deleted, in later ones too: what stays, keeps it."""
+        """What needed it, in its own step; where a record comes or goes, in later ones too: what stays keeps
+        what it rests on, and what comes back finds it.
+        """
         places = needs.of(fate.change.n)
-        is_last = change.action is Action.DELETE
-        return places if is_last else tuple(place for place in places if place > self._before)
+        is_there_or_not = change.action in (Action.DELETE, Action.CREATE)
+        return places if is_there_or_not else tuple(place for place in places if place > self._before)
 
     def reversal(self, fate: Fate, shape: Entity, current: RecordData | None) -> Change:
-        return reversal(fate, shape, current, self._aside, self._labels)
+        back = reversal(fate, shape, current, self._aside, self._labels)
+        if back.action is not Action.UPDATE or current is None:
+            return back
+        fields = {**back.fields, **emptied(fate.written.loses, shape, current)}
+        return replace(back, fields=fields, notes=self._moved_on(fate, shape, current))
+
+    def _moved_on(self, fate: Fate, shape: Entity, current: RecordData) -> tuple[str, ...]:
+        """What of its own premise is other by now: work that was finished since goes back all the same."""
+        premise = fate.change.premise
+        if premise is None or (premise.entity, premise.id) != (fate.change.entity, fate.change.id):
+            return ()
+        own = {name: value for name, value in premise.values.items() if _is_told(shape, name)}
+        change = replace(fate.change, premise=replace(premise, values=own))
+        return tuple(f"since then: {text}" for text in strayed(shape, change, current, self._labels).texts)
 
     def row(self, fate: Fate, current: RecordData | None) -> Row:
         return fate.row
@@ -161,35 +189,61 @@ class WayBack:
             records = self._met(await self._shared.reads.timed(self._read(batch)))
             changes = await self._taken_back(batch, records)
             for fate, record, change in zip(batch, records, changes, strict=True):
-                yield self._rows.row(fate, record), self._placed(fate, change, before), fate
+                yield self._rows.row(fate, record), self._placed(fate, change, record, before), fate
 
-    def _placed(self, fate: Fate, change: Change, before: int) -> Change:
-        """With what it waits for. What needs a row that is not taken back is not taken back either."""
-        shared = self._shared
-        waits_for = self._rows.waits_for(fate, change, shared.needs)
-        if change.action.is_write and (fell := next((n for n in waits_for if n in shared.fallen), None)):
-            change = unsent(change, f"row {fell}, which it needs, is rejected: {shared.fallen[fell]}")
+    def _placed(self, fate: Fate, change: Change, current: RecordData | None, before: int) -> Change:
+        """With what it waits for."""
+        needs = self._shared.needs
+        change = self._unless_fallen(fate, change)
         if change.action is Action.REJECTED:
-            shared.fallen[change.n] = change.reason or ""
-        return replace(change, waits_for=waits_for, barrier=before)
+            needs.fell(change.n, change.reason or "", is_so=_is_open(fate, self._shape, current))
+        return replace(change, waits_for=self._rows.waits_for(fate, change, needs), barrier=before)
+
+    def _unless_fallen(self, fate: Fate, change: Change) -> Change:
+        """What needs a row that is not taken back is not taken back either."""
+        needs = self._shared.needs
+        fell = (
+            needs.first_fallen(self._rows.waits_for(fate, change, needs)) if change.action.is_write else None
+        )
+        if fell is None:
+            return change
+        return unsent(change, f"row {fell[0]}, which it needs, is rejected: {fell[1]}")
 
     async def _taken_back(
         self, fates: Sequence[Fate], records: Sequence[RecordData | None]
     ) -> Sequence[Change]:
         """The changes as the API's own rules leave them: rejected, or with what is to be known of them."""
-        changes = [
-            replace(self._rows.reversal(fate, self._shape, record), n=self._rows.place(fate.change.n))
-            for fate, record in zip(fates, records, strict=True)
-        ]
-        met = list(zip(changes, records, strict=True))
+        changes = []
+        for fate, record in zip(fates, records, strict=True):
+            n, back = self._rows.place(fate.change.n), self._rows.reversal(fate, self._shape, record)
+            changes.append(self._unless_fallen(fate, replace(back, n=n)))
+        met = list(zip(await self._unless_there(changes), records, strict=True))
         judged = [(change, record, change.fields) for change, record in met if change.action.is_write]
         found = await self._shared.reads.timed(self._shared.judging.judged(self._shape, judged))
         return [self._with(change, found.get(change.n, ()), record) for change, record in met]
 
+    async def _unless_there(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """What would come back, but is there again already, stays."""
+        keys = {change.n: change.key for change in changes if change.action is Action.CREATE}
+        if not keys:
+            return changes
+        names = list(next(iter(keys.values())))
+        wanted, target = [tuple(key.values()) for key in keys.values()], self._shared.reads.target
+        found = await self._shared.reads.timed(find_by_key(target, self._shape, names, wanted))
+        there: dict[int, Sequence[RecordData]] = {
+            n: found.get(key_of(key.values()), ()) for n, key in keys.items()
+        }
+        return [
+            replace(change, action=Action.UNCHANGED, fields={}, id=record_id(there[change.n][0]))
+            if there.get(change.n)
+            else change
+            for change in changes
+        ]
+
     def _with(self, change: Change, findings: Sequence[Finding], before: RecordData | None) -> Change:
         if is_rejected(findings):
             return unsent(change, "; ".join(finding.text for finding in findings))
-        change = resting(clearing(change, findings, before), findings)
+        change = resting(clearing(change, findings, before), findings, before)
         self.notices.say(change, findings, before)
         return noted(change, findings)
 
@@ -206,3 +260,17 @@ class WayBack:
             async for record in self._shared.reads.target.read(self._shape.name, where):
                 current[int(record["id"] or 0)] = record
         return [current.get(fate.id) if fate.id is not None else None for fate in fates]
+
+
+def _is_told(shape: Entity, name: str) -> bool:
+    """Whether somebody set it, and not the API by itself."""
+    field = shape.find(name)
+    return field is not None and not field.is_read_only
+
+
+def _is_open(fate: Fate, shape: Entity, current: RecordData | None) -> bool:
+    """Whether the record is not what the API changed others with any more: those can go back without it."""
+    tally = fate.written.along
+    if tally is None or current is None:
+        return False
+    return not equal(shape.find(tally.field), current.get(tally.field), tally.unless)

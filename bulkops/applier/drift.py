@@ -84,12 +84,16 @@ def found_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Val
         now = record.get(field.name)
         if not equal(field, now, diff.before):
             found[name] = diff.after if equal(field, now, diff.after) else before_value(field, now)
+    for name, known in change.loses.items():
+        now = record.get(name)
+        if now is not None and not equal(shape.find(name), now, known):
+            found[name] = now
     return found
 
 
 def recounted(tally: Tally, now: Held) -> str:
     """What is said where other records belong to a record than the plan saw, or nothing."""
-    was, is_now = tally.held.records.keys(), now.records.keys()
+    was, is_now = tally.records.keys(), now.records.keys()
     if was == is_now:
         return ""
     had = counted(len(was), tally.word) if was else f"no {tally.word}s"
@@ -110,7 +114,7 @@ def restated(shape: Entity, tally: Tally, now: Held) -> bool:
         return True
     return any(
         not equal(shape.find(name), value, now.records[id].get(name))
-        for id, record in tally.held.records.items()
+        for id, record in tally.records.items()
         for name, value in record.items()
     )
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from bulkops.applier.drift import WHO, Drift, drifted, found_in, recounted, restated, strayed
 from bulkops.applier.known import RESOURCES, KnownNames
-from bulkops.change import BELONGING, Action, Before, Change
-from bulkops.errors import NoRouteError, RefusedError, RejectedError
+from bulkops.change import BELONGING, Action, Before, Change, equal
+from bulkops.errors import CallError, NotSentError, RefusedError, StopError
 from bulkops.journal import Kind
 from bulkops.naming import PEOPLE
 from bulkops.plan import Plan
@@ -29,7 +29,6 @@ from bulkops.targets.base import RecordData, Target
 logger = logging.getLogger(__name__)
 
 SIZE = 500  # what one query can ask for
-_UNREADABLE = (RefusedError, RejectedError, NoRouteError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +81,7 @@ class Guard:
         self._knowledge = knowledge
         self._overwrites = on_drift is OnDrift.OVERWRITE
         self._names = KnownNames(plan)
+        self._written = {step.entity for step in plan.header.steps}
         self._asked_for: set[int] = set()  # people
 
     def watches(self, change: Change) -> bool:
@@ -120,14 +120,16 @@ class Guard:
                 async for record in self._target.read(RESOURCES, where, fields=["id", *PEOPLE]):
                     name = " ".join(str(record[part]) for part in PEOPLE if record.get(part))
                     people |= {str(record["id"]): name} if name else {}
-        except _UNREADABLE:
-            logger.info("this API user cannot read %s: who changed records is told by number", RESOURCES)
+        except (StopError, NotSentError):
+            raise
+        except (RefusedError, CallError) as error:
+            logger.info("%s cannot be read, so who changed records is told by number: %s", RESOURCES, error)
         return self._names.learn(people)
 
     def _watched(self, change: Change) -> Iterator[tuple[str, int, Collection[str]]]:
         """The records to be as the plan saw them, and their fields. Who overwrites needs no premise."""
         if change.action is not Action.CREATE and change.id is not None and change.fields:
-            yield change.entity, change.id, change.fields
+            yield change.entity, change.id, {*change.fields, *change.loses}
         if change.premise is not None and not self._overwrites:
             yield change.premise.entity, change.premise.id, change.premise.values
 
@@ -140,21 +142,28 @@ class Guard:
                 wanted[entity][id].update(names)
         tallies = {tally.entity for change in changes if (tally := self._tally(change))}
         shapes = {entity: (await self._knowledge.of(entity)).shape for entity in {*wanted, *tallies}}
+        lost = {(change.entity, name) for change in changes for name in change.loses}
         records = {
-            entity: await self._current(shapes[entity], ids)
+            entity: await self._current(shapes[entity], ids, lost)
             for entity, ids in wanted.items()
             if shapes[entity].is_queryable
         }
         return _Now(shapes=shapes, records=records, held=await self._held(changes, shapes))
 
-    async def _current(self, shape: Entity, ids: Mapping[int, Collection[str]]) -> dict[int, RecordData]:
+    async def _current(
+        self, shape: Entity, ids: Mapping[int, Collection[str]], lost: Collection[tuple[str, str]]
+    ) -> dict[int, RecordData]:
+        """`lost`: entities and fields of which the API takes something away."""
         shapes = [shape.find(name) for name in sorted({name for names in ids.values() for name in names})]
         fields = [field.name for field in shapes if field is not None and field.is_queryable]
         who = [name for name in WHO if shape.find(name) is not None]
+        # What no query can ask for comes only where all fields are read.
+        hidden = any((shape.name, one.name) in lost and not one.is_queryable for one in shapes if one)
+        asked = None if hidden else ["id", *fields, *who]
         current: dict[int, RecordData] = {}
         for start in range(0, len(ids), SIZE):
             where = {"op": "in", "field": "id", "value": sorted(ids)[start : start + SIZE]}
-            async for record in self._target.read(shape.name, where, fields=["id", *fields, *who]):
+            async for record in self._target.read(shape.name, where, fields=asked):
                 current[int(record["id"] or 0)] = record
         return current
 
@@ -167,7 +176,7 @@ class Guard:
         for change in changes:
             if (tally := self._tally(change)) is not None and change.premise is not None:
                 wanted[_kind(tally)].add(change.premise.id)
-                names[_kind(tally)].update(*tally.held.records.values())
+                names[_kind(tally)].update(tally.keeps)
         return {
             kind: await self._belonging(kind, shapes[kind.entity], sorted(ids), names[kind])
             for kind, ids in wanted.items()
@@ -222,14 +231,29 @@ class Guard:
 
     def _reason(self, change: Change, entity: str, id: int, drift: Drift, now: _Now) -> str:
         """What was changed; of another record than its own, or of what belongs to it, with its name."""
-        more, premise = "", change.premise
-        if premise is not None and premise.tally is not None and (entity, id) == (premise.entity, premise.id):
-            more = recounted(premise.tally, now.belonging(premise.tally, id))
+        premise = change.premise
+        if premise is not None and premise.tally is not None and premise.tally.held is None:
+            return (
+                f"an older bulkops made the plan, and did not keep the {premise.tally.word}s. Make it again"
+            )
+        more = self._recounted(change, entity, id, now)
         if not drift.texts and not more:
             return ""
         told = replace(drift, texts=(*drift.texts, *([more] if more else []))).sentence()
         is_itself = (entity, id) == (change.entity, change.id)
         return told if is_itself and not more else f"{self._names.record(change, entity, id)}: {told}"
+
+    def _recounted(self, change: Change, entity: str, id: int, now: _Now) -> str:
+        """What is said where other records belong to a record by now. What the plan itself writes of them is
+        nobody's doing, and where the record is so already nothing more happens to them.
+        """
+        premise = change.premise
+        if premise is None or premise.tally is None or (entity, id) != (premise.entity, premise.id):
+            return ""
+        tally, shape = premise.tally, now.shapes[entity]
+        own = now.records[entity][id].get(tally.field)
+        is_so = _is_own(change) and equal(shape.find(tally.field), own, tally.unless)
+        return "" if is_so or tally.entity in self._written else recounted(tally, now.belonging(tally, id))
 
     def described(self, change: Change) -> str:
         """Row and record: `row 3 (tasks.csv:4), update Tasks 12 "Paint"`."""

@@ -143,13 +143,17 @@ _PLAIN_FIELDS = ("marker", "cleared", "waits_for", "barrier", "notes")
 
 
 def premise_parts(premise: Premise) -> list[Any]:
-    """As JSON."""
+    """As JSON; what it does not have at its end is left out."""
     parts = [premise.entity, premise.id, encoded(premise.values)]
-    if (tally := premise.tally) is None:
-        return parts
+    if premise.tally is not None or premise.loses:
+        parts.append(None if premise.tally is None else _tally_parts(premise.tally))
+    return [*parts, encoded(premise.loses)] if premise.loses else parts
+
+
+def _tally_parts(tally: Tally) -> list[Any]:
     return [
-        *parts,
-        [tally.entity, tally.parent, tally.field, encode(tally.unless), tally.word, _held_parts(tally.held)],
+        *(tally.entity, tally.parent, tally.field, encode(tally.unless), tally.word),
+        *(list(tally.keeps), None if tally.held is None else _held_parts(tally.held)),
     ]
 
 
@@ -158,15 +162,24 @@ def premise_of(parts: Sequence[Any] | None) -> Premise | None:
     if parts is None:
         return None
     entity, id, values, *more = parts
-    return Premise(entity=entity, id=id, values=decoded(values), tally=_tally_of(*more))
+    tally = _tally_of(more[0]) if more else None
+    loses = decoded(more[1]) if len(more) > 1 else {}
+    return Premise(entity=entity, id=id, values=decoded(values), tally=tally, loses=loses)
 
 
-def _tally_of(parts: Sequence[Any] | None = None) -> Tally | None:
+def _tally_of(parts: Sequence[Any] | None) -> Tally | None:
     if parts is None:
         return None
-    entity, parent, field, unless, word, held = parts
+    entity, parent, field, unless, word, *more = parts
+    keeps, held = more if len(more) > 1 else ((), None)  # a plan of format 4 has the number of records there
     return Tally(
-        entity=entity, parent=parent, field=field, unless=decode(unless), word=word, held=_held_of(held)
+        entity=entity,
+        parent=parent,
+        field=field,
+        unless=decode(unless),
+        word=word,
+        keeps=tuple(keeps),
+        held=None if held is None else _held_of(held),
     )
 
 

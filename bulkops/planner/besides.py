@@ -20,10 +20,11 @@ class Besides:
     def note(self, change: Change) -> None:
         self._names[change.entity].update(dict.fromkeys(change.cleared))
         if change.premise is not None:
-            self._names[change.premise.entity].update(dict.fromkeys(change.premise.values))
+            self._names[change.premise.entity].update(
+                dict.fromkeys((*change.premise.values, *change.premise.loses))
+            )
             if (tally := change.premise.tally) is not None:
-                held = next(iter(tally.held.records.values()), {})
-                self._names[tally.entity].update(dict.fromkeys((tally.parent, tally.field, *held)))
+                self._names[tally.entity].update(dict.fromkeys((tally.parent, tally.field, *tally.keeps)))
 
     async def facts(
         self, target: Target, known: Mapping[str, Mapping[str, Any]]

@@ -8,14 +8,16 @@ references and its match keys are each found with as few reads as they fit into,
 from __future__ import annotations
 
 import secrets
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import bulkops
 from bulkops import marker
-from bulkops.change import Change
+from bulkops.change import Action, Change
 from bulkops.errors import SourceError
 from bulkops.job.model import Job, StepAction
 from bulkops.labels import labels_of
@@ -127,8 +129,8 @@ async def build_plan(
                 "dialects": planning.dialects,
                 "labels": recipe.labelled(planning.labels),
                 "undo": planning.aside,
-                "lasting": [*planning.lasting, *recipe.lasting()],
-                "altered": planning.altered,
+                "lasting": [*planning.lasting, *planning.needed(), *recipe.lasting()],
+                "altered": [*planning.altered, *planning.unseen(), *recipe.altered()],
                 **recipe.extra(),
             },
         )
@@ -162,6 +164,8 @@ class _Planning:
         self.lasting: list[str] = []  # what undo could not take back
         self.altered: list[str] = []  # and what it could, but not as it was
         self.also = Besides()
+        self._needed: set[int] = set()  # steps, by place, whose records others need that stay
+        self._deletable: list[bool] = []  # of each step, whether undo deletes what it creates
         self._job = job
         self._reads = reads
         self._links = links
@@ -204,12 +208,15 @@ class _Planning:
                     notices.add(change)
                     again.add(row, change)
                     coverage.add(change)
+                    if change.action is Action.CREATE and coverage.lasts:
+                        self._needed.update(self._step_of(n) for n in change.waits_for)
                 if self._progress and planner.taken != told:
                     told = planner.taken
                     self._progress(ready.step.name, told)
+        self._deletable.append("delete" in ready.entity.can)
         self._note_step(ready, self._n - first)
         self.lasting += coverage.lasting()
-        self.altered += coverage.altered()
+        self.altered += [*coverage.altered(), *notices.altered()]
         told_of_rows = (*notices.told(), *again.told(), *planner.told(), *self._judging.take_warnings())
         self.warnings.extend((*utc_warnings(ready), *told_of_rows))
 
@@ -248,6 +255,20 @@ class _Planning:
                 left_out=ready.left_out,
             )
         )
+
+    def _step_of(self, n: int) -> int:
+        """The place of the step that has row `n`; the one that is planned now comes after all others."""
+        return bisect_left(list(accumulate(step.rows for step in self.steps)), n)
+
+    def needed(self) -> list[str]:
+        """What undo does not delete, since what refers to it stays."""
+        steps = sorted(n for n in self._needed if n < len(self._deletable) and self._deletable[n])
+        return [f"the created {self.steps[n].entity} that those refer to" for n in steps]
+
+    def unseen(self) -> list[str]:
+        """What nobody could look at."""
+        entities = self._judging.unreadable
+        return [f"what the API does to {name} besides: this user cannot read them" for name in entities]
 
     async def measure(self) -> Measured:
         """What would change, and of how much: one count for each entity with a limit on its share."""

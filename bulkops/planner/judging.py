@@ -131,6 +131,11 @@ class Judging:
                 self._written.note(case.change)
         return found
 
+    @property
+    def unreadable(self) -> Sequence[str]:
+        """Entities at which no rule could look."""
+        return sorted(self._related.unreadable)
+
     def take_warnings(self) -> list[str]:
         """What could not be looked at, told once."""
         warnings, self._warnings = self._warnings, []

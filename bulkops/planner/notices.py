@@ -50,6 +50,7 @@ class Notices:
         self._entity = entity
         self._rich = [field.name for field in entity.fields.values() if field.is_rich_text]
         self._flattened: Counter[str] = Counter()
+        self._stays: Counter[str] = Counter()  # what undo cannot make good
         self._said: dict[tuple[Action, Kind, str], _Said] = {}
 
     def add(self, change: Change) -> None:
@@ -62,6 +63,7 @@ class Notices:
     def say(self, change: Change, findings: Iterable[Finding], record: RecordData | None = None) -> None:
         """What is known of one change, which goes all the same. `record`: what it changes, for its name."""
         for finding in findings:
+            self._stays.update([finding.stays] if finding.stays else [])
             key = (change.action, finding.kind, finding.text)
             self._said.setdefault(key, _Said()).add(self._place(change, record), finding)
 
@@ -69,6 +71,11 @@ class Notices:
         if change.id is None:
             return change.place or f"row {change.n}"
         return f"{change.entity} {candidates(self._entity, [record]) if record else change.id}"
+
+    def altered(self) -> list[str]:
+        """What undo would bring back otherwise than it was: one phrase a kind, with its count."""
+        flat = {f"whose {name} comes back as plain text": n for name, n in self._flattened.items()}
+        return [f"{n:,} {self._entity.name} {text}" for text, n in {**flat, **self._stays}.items()]
 
     def told(self) -> list[str]:
         """One sentence for all that shares it."""
@@ -89,4 +96,4 @@ class Notices:
 
 def _amount(value: float, name: str) -> str:
     """`1 open task`, `96.5 remaining hours`."""
-    return f"{value:,g} {name}{'' if value == 1 else 's'}"
+    return f"{value:,.10g} {name}{'' if value == 1 else 's'}"

@@ -80,11 +80,12 @@ def is_about_records(ready: ReadyStep) -> bool:
 
 
 def _untouched(steps: Sequence[ReadyStep]) -> frozenset[str]:
-    """The steps whose records no step before them changes, nor the API along with it: what is other there
-    when they are written is somebody else's doing.
+    """The steps whose records nothing of the plan changes before, nor the API along with it: what is other
+    there when they are written is somebody else's doing. Creates wait for no step, so all of them count.
     """
+    creating = (StepAction.CREATE, StepAction.UPSERT)
     fresh: set[str] = set()
-    written: set[str] = set()
+    written = {_kin(ready.entity.name) for ready in steps if ready.step.action in creating}
     for ready in steps:
         if (kin := _kin(ready.entity.name)) not in written:
             fresh.add(ready.step.name)

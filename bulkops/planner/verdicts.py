@@ -17,6 +17,7 @@ from bulkops.planner.notices import Notices
 from bulkops.planner.precheck import ReadyStep
 from bulkops.record import Premise, Row, RowError
 from bulkops.targets.autotask.rules import Finding, Kind
+from bulkops.targets.base import RecordData
 
 
 class Verdicts:
@@ -48,7 +49,7 @@ class Verdicts:
         if is_rejected(findings):
             return self._rejected(draft.row, change, findings)
         before = draft.found[0] if draft.found else None
-        change = resting(clearing(change, findings, before), findings)
+        change = resting(clearing(change, findings, before), findings, before)
         self._notices.say(change, findings, before)
         return noted(change, findings)
 
@@ -69,22 +70,25 @@ class Verdicts:
         )
 
 
-def resting(change: Change, findings: Sequence[Finding]) -> Change:
-    """The change with the records that the API changes with its own: they are to be as they were seen, and
-    undo restores them.
+def resting(change: Change, findings: Sequence[Finding], before: RecordData | None) -> Change:
+    """The change with what the API changes besides: records that belong to its own, and fields of that. They
+    are read again just before, and undo restores them.
     """
     tally = next((finding.tally for finding in findings if finding.tally is not None), None)
-    if tally is None or change.id is None:
+    names = [name for finding in findings for name in finding.loses]
+    if change.id is None or not (tally or names):
         return change
     premise = change.premise or Premise(entity=change.entity, id=change.id, values={})
-    is_own = (premise.entity, premise.id) == (change.entity, change.id)
-    return replace(change, premise=replace(premise, tally=premise.tally or tally)) if is_own else change
+    if (premise.entity, premise.id) != (change.entity, change.id):
+        return change
+    loses = {name: (before or {}).get(name) for name in names}
+    return replace(change, premise=replace(premise, tally=premise.tally or tally, loses=loses))
 
 
 def noted(change: Change, findings: Sequence[Finding]) -> Change:
     """The change with what is to be told beside its row."""
     notes = tuple(note for finding in findings if (note := _note(finding)))
-    return replace(change, notes=notes) if notes else change
+    return replace(change, notes=(*change.notes, *notes)) if notes else change
 
 
 def _note(finding: Finding) -> str:

@@ -237,7 +237,7 @@ class Closing:
             self._noted += 1
             return None
         name = text_of(one.project.get(NAME)) if one.project else ""
-        tally = open_tasks({task: {} for task in inside.open})
+        tally = open_tasks(inside.open, keeps=())
         premise = self._premise(one.project, id, tally, is_touched=False)
         self._notes.put({ID: str(id), NAME: name}, line=one.line, premise=premise)
         return FromStep(step=NOTES, key=(str(id),))
@@ -341,6 +341,9 @@ class Closing:
         return [f"close_projects: {text}" for text in told]
 
     def lasting(self) -> list[str]:
+        return []
+
+    def altered(self) -> list[str]:
         return []
 
     def labels(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:

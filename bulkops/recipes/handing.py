@@ -50,6 +50,7 @@ class Handing:
         self._guarded = guarded
         self._dropped = 0
         self._elsewhere = 0  # tasks
+        self._strange = 0  # records in a role that the giver does not have
 
     def over(self) -> None:
         owners = self._owners.setdefault(self._one.kind.entity, {})
@@ -66,15 +67,26 @@ class Handing:
                 f"{self._dropped:,} {self._one.kind.entity} of {self._cast.giver} are only taken out: "
                 "everybody who could have them is on that work already"
             )
-        if self._elsewhere:
+
+    def lasting(self) -> Iterator[str]:
+        """What undo could not give back."""
+        if self._strange:
             yield (
-                f"{self._elsewhere:,} {self._one.kind.entity} are in other departments than "
-                f"{self._cast.giver}. The API puts a task into that of its resource: undo cannot change that"
+                f"{self._strange:,} {self._one.kind.entity} in a role that {self._cast.giver} does not have: "
+                "the API gives them back in no such role"
             )
 
-    def _premise(self, work: RecordData) -> Premise:
+    def altered(self) -> Iterator[str]:
+        """What comes back otherwise."""
+        if self._elsewhere:
+            yield (
+                f"{self._elsewhere:,} {self._one.kind.entity} in other departments than {self._cast.giver}: "
+                "the API puts a task into that of its resource"
+            )
+
+    def _premise(self, work: RecordData, *also: str) -> Premise:
         """What makes the work one that is handed over: what is done by then, or elsewhere, stays."""
-        values = {name: work[name] for name in self._guarded if name in work}
+        values = {name: work[name] for name in (*self._guarded, *also) if name in work}
         return Premise(entity=self._one.work.name, id=int(work["id"] or 0), values=values)
 
     def _about(self, work: RecordData, id: int) -> dict[str, str]:
@@ -106,13 +118,19 @@ class Handing:
             self._one.rows.put(cells, line=id, fault=taker.reason, found=record)
             return None
         cells |= self._given(taker, number(record.get(kind.role)))
-        self._one.rows.put(cells, line=id, found=record, premise=self._premise(record))
+        self._one.rows.put(cells, line=id, found=record, premise=self._premise(record, kind.role))
         self._elsewhere += self._is_elsewhere(record)
+        self._strange += self._is_strange(number(record.get(kind.role)))
         return taker
 
     def _is_elsewhere(self, record: RecordData) -> bool:
         home = self._cast.roles.home(self._cast.giver.id) if self._cast.giver else None
         return home is not None and DEPARTMENT in record and record[DEPARTMENT] != home
+
+    def _is_strange(self, role: int | None) -> bool:
+        giver = self._cast.giver
+        held = self._cast.roles.all_of(giver.id) if giver is not None and role is not None else []
+        return bool(held) and role not in held
 
     def _secondary(self, id: int) -> Hinder:
         def hinders(one: Colleague) -> str:

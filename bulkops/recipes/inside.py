@@ -11,13 +11,13 @@ from datetime import date
 from bulkops.errors import NoRouteError, RefusedError, RejectedError
 from bulkops.recipes.base import Known
 from bulkops.recipes.work import KINDS, hours_said, number
-from bulkops.record import Scalar, Tally
+from bulkops.record import Tally
 from bulkops.references import candidates
 from bulkops.schema import Entity
 from bulkops.targets.autotask.query import MAX_CONDITIONS
 from bulkops.targets.autotask.rules import READS
 from bulkops.targets.autotask.rules.case import record_day
-from bulkops.targets.autotask.rules.places import COMPLETE, ends_with_it, open_tasks
+from bulkops.targets.autotask.rules.places import COMPLETE, open_tasks
 from bulkops.targets.autotask.rules.related import KEPT
 from bulkops.targets.base import Filter, RecordData, Target
 
@@ -36,7 +36,7 @@ class Inside:
     ends: date | None
     tasks: int = 0  # open ones
     hours: float = 0.0  # of those: what remains, else what was estimated
-    open: dict[int, Mapping[str, Scalar]] = field(default_factory=dict)  # the same, with what completing ends
+    open: list[RecordData] = field(default_factory=list)  # the same
     late: list[tuple[date, str]] = field(default_factory=list)
 
     @property
@@ -105,7 +105,7 @@ class Insides:
 def _add(inside: Inside, record: RecordData, shape: Entity) -> None:
     if shape.name == "Tasks" and record.get("status") != COMPLETE:
         inside.tasks += 1
-        inside.open[int(record["id"] or 0)] = ends_with_it(record)
+        inside.open.append(record)
         inside.hours = round(inside.hours + (next(hours_said(_TASKS, record), 0.0)), 2)
     day = record_day(shape.name, record, _ENDS[shape.name])
     if day is not None and inside.ends is not None and day > inside.ends:

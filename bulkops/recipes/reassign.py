@@ -73,6 +73,8 @@ class Reassignment:
         self._holdings = Holdings()
         self._known: list[Known] = []
         self._told: list[str] = []  # what the user should know
+        self._lasting: list[str] = []  # what undo could not give back
+        self._altered: list[str] = []  # and what otherwise
         self._notes: list[str] = []  # what belongs to the table of who has how much
         self._read_where()
         self._check_division()
@@ -228,6 +230,8 @@ class Reassignment:
             handing.over()
             faults |= dict.fromkeys(handing.faults)
             self._told += handing.told()
+            self._lasting += handing.lasting()
+            self._altered += handing.altered()
             held.close()
         self._told += await self._left(gatherer)
         self._known = [*self._cast.known(), *gatherer.known]
@@ -402,7 +406,10 @@ class Reassignment:
         giver = self._cast.giver
         is_gone = giver is not None and not giver.is_active
         told = f"what {giver} hands over, who is no longer active: nobody can give it back"
-        return [told] if is_gone else []
+        return [told] if is_gone else self._lasting
+
+    def altered(self) -> list[str]:
+        return self._altered
 
     def labels(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
         people: list[Person] = [one.person for one in self._cast.takers]

@@ -186,6 +186,8 @@ def feed_back_text(plan: Plan, written: Sequence[Path]) -> str:
     if not plan.progress()["rejected"]:
         return ""
     extra = plan.header.extra
+    if any(step.action == "undo" for step in plan.header.steps):
+        return "Put right in the tenant what keeps the rejected rows from going back, and undo again."
     if extra.get("is_recipe") and not extra.get("fed_back"):
         return "Put right in the tenant what keeps the rejected rows from going, and plan the job again."
     files = [path for path in written if path.suffix == ".xlsx" or path.name == f"{RowState.REJECTED}.csv"]

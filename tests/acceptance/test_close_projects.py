@@ -103,7 +103,7 @@ def test_projects_are_closed_with_what_the_plan_said_and_no_more(desk: Desk) -> 
     told = " ".join(planned["warnings"])
     assert f"({len(tasks)} open tasks, {hours:g} remaining hours in all)" in told
     assert "sets its completedPercentage to 100" in told
-    assert "(Practice server move): completes 4 open tasks, 22.5 hours remain" in told
+    assert "(Practice server move): completes 4 open tasks and sets 22.5 remaining hours to 0" in told
     assert "any status but Inactive makes an inactive project active again, Complete too" in told
     said = desk.run("show", "close.plan").out
     assert f"{len(tasks)} open tasks that the API completes with Projects: opened again" in said
@@ -180,18 +180,28 @@ def test_what_the_api_does_not_give_back_is_told(desk: Desk, answer: str) -> Non
 
 
 def test_a_project_that_cannot_be_opened_keeps_its_tasks_complete(desk: Desk) -> None:
-    """Changed since, or refused by the API: its tasks are not opened without it, and say why."""
-    first = min(closed(desk)[1])
-    edit(desk, "Projects", first, status=9)
+    """The API refuses to: its tasks are not opened without it, and say why."""
+    closed(desk)
     done = snapshot(desk)
     desk.run("undo", "close.plan")
-    rows = desk.run("show", "close.undo.plan", "--json").rows
-    own = [row for row in rows if row["entity"] == "Tasks" and done["Tasks"][row["id"]]["projectID"] == first]
-    assert own and all("which it needs, is rejected: status was set to 5" in row["reason"] for row in own)
     desk.simulator.call("switches", {"project_reopen": "refuse"})
     counts = desk.apply("close.undo.plan", code=4)["counts"]
     assert (counts["applied"], counts["pending"]) == (0, 0)
     assert snapshot(desk) == done
+    desk.run("results", "close.undo.plan", "--dir", "out")
+    rows = (desk.folder / "out" / "projects-Tasks" / "rejected.csv").read_text("utf-8-sig").splitlines()
+    assert len(rows) > 1 and all("which it needs, was rejected" in row for row in rows[1:])
+
+
+def test_tasks_of_a_project_that_somebody_opened_are_opened_without_it(desk: Desk) -> None:
+    """The project stays as they left it."""
+    before, projects = closed(desk)
+    edit(desk, "Projects", first := min(projects), status=9)
+    desk.run("undo", "close.plan")
+    counts = desk.apply("close.undo.plan", code=4)["counts"]
+    assert (counts["rejected"], counts["held"]) == (6, 0), "its status, and five notes"
+    left = changes(before, snapshot(desk))
+    assert "Tasks" not in left and left["Projects"][first]["status"] == 9
 
 
 def test_what_others_did_to_a_completed_task_is_left_alone(desk: Desk) -> None:
@@ -222,7 +232,7 @@ def test_a_plain_job_that_completes_projects_is_undone_with_their_tasks(desk: De
     )
     planned = desk.plan("close.yaml")
     tasks = open_tasks(before, set(projects))
-    (told,) = planned["undo"]["altered"]
+    told, *_ = planned["undo"]["altered"]
     assert told.startswith(f"{len(tasks)} open tasks that the API completes with Projects")
     one = before["Tasks"][min(tasks)]
     new = {**one, "id": one["id"] + 1000, "projectID": one["projectID"], "status": 1, "taskNumber": "T-new"}

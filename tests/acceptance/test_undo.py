@@ -139,9 +139,10 @@ def test_a_step_may_say_what_its_records_get_instead(desk: Desk) -> None:
     """`undo` holds constants; plan says what cannot be taken back without it."""
     job = desk.customers(2)
     desk.plan(job)
+    said = desk.run("show", "customers.plan").out
     assert (
-        "Undo: everything. Not quite as it was: 2 created Companies, which are set inactive."
-        in desk.run("show", "customers.plan").out
+        "Undo: all that it writes, but\n  not as it was: 2 created Companies, which are set inactive\n"
+        in said
     )
     path = desk.folder / job
     aside = "    undo: {companyType: {value: Dead}, phone: {value: gone}}\n"

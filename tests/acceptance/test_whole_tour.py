@@ -371,7 +371,7 @@ class Tour:
         undone(desk, "leave")
 
     def check_end(self) -> None:
-        """But for what others changed, the notes, and what the API says of closed projects, all is as it was."""
+        """But for what others changed, notes, and what the API says of closed projects, all is as it was."""
         end = snapshot(self.firm.simulator)
         own, theirs = self._without_side_effects(changes(self.start, end))
         assert own == self.firm.edited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ import pytest
 
 from bulkops.applier import apply_plan
 from bulkops.change import Action, Change, FieldDiff, Unknown
+from bulkops.job import load_job
 from bulkops.plan import Plan
+from bulkops.plan.encoding import change_from_json, change_to_json
+from bulkops.planner.build import build_plan
+from bulkops.progress import OnDrift
 from bulkops.record import Held, Premise, Scalar, Tally
 from bulkops.targets.memory import MemoryTarget
 from bulkops.undo import build_undo
@@ -26,7 +31,7 @@ def closing(n: int, project: int, tasks: Mapping[int, Task]) -> Change:
     """A project that is completed, planned while these were its open tasks."""
     tally = Tally(
         entity="Tasks", parent="projectID", field="status", unless=5, word="open task",
-        held=Held(records=tasks),
+        keeps=("status", "remainingHours"), held=Held(records=tasks),
     )  # fmt: skip
     return Change(
         n=n, step="projects", entity="Projects", action=Action.UPDATE, line=n, file="x.csv", id=project,
@@ -120,12 +125,146 @@ async def test_there_and_back_and_there_and_back(tmp_path: Path) -> None:
 
 
 async def test_tasks_fall_with_their_project(tmp_path: Path) -> None:
-    """The project has another status by now: it stays, and so do they, with its number and its reason."""
+    """The project is not there any more: neither can be opened, and each says why."""
     target = await closed(tmp_path, {3: {"status": 8}}, {3: {"status": 5}})
-    target.rows["Projects"][60]["status"] = 9
+    del target.rows["Projects"][60]
     project, task = (await undone(tmp_path, target)).changes()
     assert project.action is task.action is Action.REJECTED
     assert task.reason == f"row 1, which it needs, is rejected: {project.reason}"
+
+
+async def test_tasks_of_a_project_that_somebody_opened_are_opened_without_it(tmp_path: Path) -> None:
+    """In another way than it was: the project stays so, and they wait for nothing."""
+    target = await closed(tmp_path, {3: {"status": 8}}, {3: {"status": 5}})
+    target.rows["Projects"][60]["status"] = 9
+    undo = await undone(tmp_path, target)
+    project, task = undo.changes()
+    assert (project.action, task.action, task.waits_for) == ("rejected", "update", ())
+    assert (await apply(undo, target)).counts["applied"] == 1
+    assert target.rows["Tasks"][3]["status"] == 8
+
+
+async def test_a_task_that_the_plan_had_not_seen_is_opened_again_too(tmp_path: Path) -> None:
+    """Nothing was open when it was planned; somebody opened one, and it was overwritten all the same."""
+    target = await closed(tmp_path, {}, {})
+    target.load("Tasks", {"id": 4, "title": "New", "projectID": 60, "status": 7, "remainingHours": 1.5})
+    target.rows["Projects"][60]["status"] = 1
+    (folder := tmp_path / "b").mkdir()
+    await apply(plan_of(folder, [closing(1, 60, {})]), target, OnDrift.OVERWRITE)
+    target.rows["Tasks"][4] |= DONE
+    _, task = (await undone(folder, target)).changes()
+    assert sent(task) == {"status": (5, 7), "remainingHours": (0.0, 1.5)}
+
+
+async def test_a_plan_of_an_older_version_is_read_and_held(tmp_path: Path) -> None:
+    """It kept how many open tasks there were: what it says is shown, and what rests on them is not sent."""
+    change = closing(1, 60, {3: OPEN})
+    text = change_to_json(change)
+    old = re.sub(r'"open task",\[.*?\]\]\]\]', '"open task",1]', text)
+    assert old != text
+    told = change_from_json(1, old)
+    assert told.premise is not None and told.premise.tally is not None
+    assert (told.premise.tally.held, told.along) == (None, None)
+    target = MemoryTarget({"Projects": [{"id": 60, "projectName": "Move", "status": 1}]})
+    plan = plan_of(tmp_path, [told])
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert "an older bulkops made the plan" in (plan.fate(1).reason or "")
+    assert list(plan.changes()) == [told]
+
+
+JOB = """\
+version: 1
+name: a
+tenant: acme
+limits: {update: {percent: 100}}
+steps:
+"""
+COMPLETED = (
+    "  - {name: done, entity: Tasks, action: update, source: {file: done.csv}, match: [id],"
+    " fields: {id: Id, status: State}}\n"
+)
+PROJECT = (
+    "  - {name: close, entity: Projects, action: update, source: {file: close.csv}, match: [id],"
+    " fields: {id: Id, status: State}}\n"
+)
+MORE = (
+    "  - {name: more, entity: Tasks, action: create, source: {file: more.csv}, match: [externalID],"
+    " fields: {externalID: Key, projectID: Project,"
+    " title: Key, status: {value: New}, taskType: {value: 1}}}\n"
+)
+
+
+async def planned(folder: Path, target: MemoryTarget, *steps: str) -> Plan:
+    (folder / "done.csv").write_text("Id,State\n3,Complete\n", "utf-8")
+    (folder / "close.csv").write_text("Id,State\n60,Complete\n", "utf-8")
+    (folder / "more.csv").write_text("Key,Project\nK,60\n", "utf-8")
+    (folder / "job.yaml").write_text(JOB + "".join(steps), "utf-8")
+    return await build_plan(load_job(folder / "job.yaml"), target, folder / "x.plan")
+
+
+def firm() -> MemoryTarget:
+    return MemoryTarget(
+        {
+            "Projects": [{"id": 60, "projectName": "Move", "status": 1, "projectType": 5, "companyID": 1}],
+            "Tasks": [{"id": id, "title": f"T{id}", "projectID": 60, "taskType": 1, **OPEN} for id in (3, 4)],
+        }
+    )
+
+
+async def test_a_task_that_a_plan_completes_gets_its_hours_back(tmp_path: Path) -> None:
+    """What remained just before it was written, which the API then set to 0; the plan says how far."""
+    target = firm()
+    plan = await planned(tmp_path, target, COMPLETED)
+    (told,) = [text for text in plan.header.extra["altered"] if "remainingHours" in text]
+    assert told.startswith("1 Tasks whose remainingHours come back only where")
+    target.rows["Tasks"][3]["remainingHours"] = 7.25  # somebody worked on it meanwhile: no drift
+    assert (await apply(plan, target)).counts["applied"] == 1
+    target.rows["Tasks"][3]["remainingHours"] = 0.0
+    (back,) = (await undone(tmp_path, target)).changes()
+    assert sent(back) == {"status": (5, 8), "remainingHours": (0.0, 7.25)}
+
+
+@pytest.mark.parametrize("steps", [(COMPLETED, PROJECT), (PROJECT, MORE)], ids=["before it", "after it"])
+async def test_what_a_plan_does_to_tasks_itself_holds_no_project(
+    tmp_path: Path, steps: tuple[str, ...]
+) -> None:
+    """Tasks that it completes or creates: nobody else's doing, whatever the project had when it was planned.
+    What was really open when the project was closed comes back.
+    """
+    target = firm()
+    plan = await planned(tmp_path, target, *steps)
+    assert (await apply(plan, target)).counts["applied"] == 2
+    for id in target.rows["Tasks"]:
+        target.rows["Tasks"][id] |= DONE
+    undo = await undone(tmp_path, target)
+    back = {change.id: change for change in undo.changes() if change.entity == "Tasks"}
+    assert all(sent(back[id])["status"] == (5, 8) for id in (3, 4))
+
+
+async def test_what_somebody_closed_by_hand_is_not_held_for_its_tasks(tmp_path: Path) -> None:
+    """The status is there already and another field is not: that one is written."""
+    target = firm()
+    step = PROJECT.replace("status: State", "status: State, description: {value: x}")
+    plan = await planned(tmp_path, target, step)
+    target.rows["Projects"][60]["status"] = 5
+    target.rows["Tasks"][3] |= DONE
+    assert (await apply(plan, target)).counts["applied"] == 1
+
+
+async def test_what_went_on_since_is_said_beside_what_goes_back(tmp_path: Path) -> None:
+    """A record was chosen by a field, which holds another value by now: it goes back, and that is told."""
+    target = firm()
+    for id in (3, 4):
+        target.rows["Tasks"][id]["priority"] = 0
+    step = (
+        "  - {name: a, entity: Tasks, action: update, match: [id], fields: {id: id, title: {value: x}},"
+        " source: {query: Tasks, where: [{field: priority, op: eq, value: 0}]}}\n"
+    )
+    await apply(await planned(tmp_path, target, step), target)
+    target.rows["Tasks"][4]["priority"] = 3
+    found = {change.id: change.notes for change in (await undone(tmp_path, target)).changes()}
+    assert not any("since then" in note for note in found[3])
+    assert "since then: priority was 0" in " ".join(found[4])
 
 
 async def test_rows_of_tasks_tell_what_they_are_about(tmp_path: Path) -> None:

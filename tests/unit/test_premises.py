@@ -127,7 +127,7 @@ def counted(change: Change, tasks: Iterable[Mapping[str, Scalar]]) -> Change:
     }
     tally = Tally(
         entity="Tasks", parent="projectID", field="status", unless=5, word="open task",
-        held=Held(records=held),
+        keeps=("status",), held=Held(records=held),
     )  # fmt: skip
     return replace(change, premise=replace(change.premise, tally=tally))
 
@@ -227,7 +227,7 @@ async def test_what_was_really_there_is_kept_for_undo(tmp_path: Path) -> None:
     new = target.load("Tasks", {"projectID": 2, "status": 8})
     await apply(plan, target, OnDrift.OVERWRITE)
     found = {fate.change.id: fate.written.along for fate in plan.fates() if fate.written.along}
-    held = {id: dict(tally.held.records) for id, tally in found.items()}
+    held = {id: dict(tally.records) for id, tally in found.items()}
     assert held == {1: {1000: {"status": 9}}, 2: {1001: {"status": 1}, new: {"status": 8}}}
 
 

@@ -414,10 +414,13 @@ async def test_what_is_left_out_is_told(reassigned: Reassigned) -> None:
         "TaskSecondaryResources": [{"id": 90, "taskID": 8, "resourceID": JANE, "roleID": SENIOR}],
     }
     divide = "{by: projectID, map: {7: kim13}}"
-    told = " ".join((await reassigned.plan(rows, job("lee14", divide=divide))).header.warnings)
+    header = (await reassigned.plan(rows, job("lee14", divide=divide))).header
+    told = " ".join(header.warnings)
     assert "Jane Doe (12) stays a secondary resource (1 record of TaskSecondaryResources" in told
     assert "Lee Fox (14) is given nothing: no entry of `map` names them" in told
-    assert "1 Tasks are in other departments than Jane Doe (12)" in told
+    assert header.extra["altered"] == [
+        "1 Tasks in other departments than Jane Doe (12): the API puts a task into that of its resource"
+    ]
     recipe = job("{resource: kim13, role: Engineer}", entities="[Projects]").replace("jane12", "max15")
     header = (await reassigned.plan({}, recipe)).header
     assert "`Engineer` has no meaning" in " ".join(header.warnings)

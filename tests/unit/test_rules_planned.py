@@ -189,13 +189,13 @@ async def test_like_effects_are_told_once_and_beside_their_rows(desk: Desk) -> N
         target, step("Projects", "update", "extProjectNumber", fields), a="Key\nP61\nP62\n"
     )
     notes = [list(change.notes) for change in plan.changes()]
-    assert notes == [["completes 2 open tasks, 2.5 hours remain"], []]
+    assert notes == [["completes 2 open tasks and sets 2.5 remaining hours to 0"], []]
     assert change_json(plan.change(1))["notes"] == notes[0]
     completed, counted, fired = plan.header.warnings[:3]
     assert completed == (
         "a: 1 update: completing a project, the API completes its open tasks and sets their remaining hours "
-        "to 0 (2 open tasks, 2.5 remaining hours in all). Projects 61 (Move): completes 2 open tasks, 2.5 "
-        "hours remain"
+        "to 0 (2 open tasks, 2.5 remaining hours in all). Projects 61 (Move): completes 2 open tasks and "
+        "sets 2.5 remaining hours to 0"
     )
     assert counted.startswith(
         "a: 2 updates: completing a project, the API sets its completedPercentage to 100"

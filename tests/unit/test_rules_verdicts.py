@@ -380,7 +380,7 @@ DOUBTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]
 ]  # fmt: skip
 
 EFFECTS: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]] = [
-    ("Projects", UPDATE, {"status": 5}, {"status": 1}, "completes 2 open tasks, 6.5 hours remain"),
+    ("Projects", UPDATE, {"status": 5}, {"status": 1}, "2 open tasks and sets 6.5 remaining hours to 0"),
     ("Projects", UPDATE, {"status": 5}, {"status": 1}, "sets its completedPercentage to 100"),
     ("Projects", UPDATE, {"status": 8}, {"status": 2}, "active"),
     ("Tasks", UPDATE, {"status": 5}, TASK, "sets its remainingHours to 0"),

@@ -74,7 +74,8 @@ def todo_of_company(case: Case) -> Iterator[Finding]:
 
 def primary_location(case: Case) -> Iterator[Finding]:
     if case.is_true("isPrimary"):
-        yield effect("the location that was the company's primary one until now no longer is")
+        text = "the location that was the company's primary one until now no longer is"
+        yield effect(text, stays="that took the place of the primary one")
 
 
 def last_location(case: Case) -> Iterator[Finding]:
@@ -122,7 +123,8 @@ def real_default(case: Case) -> Iterator[Finding]:
             about="isDefault",
         )
     elif case.is_true("isDefault"):
-        yield effect("the department that was the resource's default until now no longer is")
+        text = "the department that was the resource's default until now no longer is"
+        yield effect(text, stays="that took the place of the default one")
 
 
 def active_parts(case: Case) -> Iterator[Finding]:

@@ -121,7 +121,9 @@ def moves_successors(case: Case) -> Iterator[Finding]:
     if rows:
         ids = [str(row.get("successorTaskID")) for row in rows]
         yield effect(
-            "the tasks that follow it may be moved by the API as well", detail=f"successors: {_some(ids)}"
+            "the tasks that follow it may be moved by the API as well",
+            detail=f"successors: {_some(ids)}",
+            stays="that may have moved others",
         )
 
 
@@ -135,7 +137,8 @@ def moves_successor(case: Case) -> Iterator[Finding]:
     if ends is not None and abs(lag) < 100_000:
         was = f", until now on {begins}" if begins is not None else ""
         detail = f"task {case.ref('successorTaskID')} begins on {ends + lag * A_DAY}{was}"
-    yield effect("the API moves the successor to the predecessor's end plus lagDays", detail=detail)
+    text = "the API moves the successor to the predecessor's end plus lagDays"
+    yield effect(text, detail=detail, stays="whose successors stay where the API moves them")
 
 
 def in_one_project(case: Case) -> Iterator[Finding]:

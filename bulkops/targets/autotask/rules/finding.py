@@ -25,7 +25,9 @@ class Finding:
 
     That of a doubt says why the API may refuse. `detail` is what it means for this row, `amounts` are what
     adds up over rows: `{"open task": 4}`. `clears` are fields that have to be empty before the rest
-    of the row can be written; `tally` are the records that the API changes with the row's own.
+    of the row can be written; `tally` are the records that the API changes with the row's own, `loses`
+    fields that it empties in that one; `stays`, what undo cannot make good, goes on after their number and
+    entity: `3 Tasks whose …`.
     """
 
     kind: Kind
@@ -35,6 +37,8 @@ class Finding:
     amounts: Mapping[str, float] = field(default_factory=dict)
     clears: tuple[str, ...] = ()
     tally: Tally | None = None
+    loses: tuple[str, ...] = ()
+    stays: str = ""
 
 
 def reject(text: str, *, about: str = "") -> Finding:
@@ -52,7 +56,16 @@ def effect(
     amounts: Mapping[str, float] | None = None,
     clears: tuple[str, ...] = (),
     tally: Tally | None = None,
+    loses: tuple[str, ...] = (),
+    stays: str = "",
 ) -> Finding:
     return Finding(
-        kind=Kind.EFFECT, text=text, detail=detail, amounts=amounts or {}, clears=clears, tally=tally
+        kind=Kind.EFFECT,
+        text=text,
+        detail=detail,
+        amounts=amounts or {},
+        clears=clears,
+        tally=tally,
+        loses=loses,
+        stays=stays,
     )

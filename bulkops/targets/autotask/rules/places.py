@@ -5,9 +5,9 @@ Sources: TicketsEntity.htm, TasksEntity.htm, CompanyLocationsEntity.htm, live er
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from bulkops.record import Held, Scalar, Tally
+from bulkops.record import Held, Tally
 from bulkops.targets.autotask.rules.case import Case, known_id, named
 from bulkops.targets.autotask.rules.finding import Finding, Kind, doubt, reject
 from bulkops.targets.autotask.rules.people import referenced, values_of
@@ -15,25 +15,23 @@ from bulkops.targets.autotask.rules.related import Related
 from bulkops.targets.base import RecordData
 
 COMPLETE = 5  # of projects, tasks and tickets, in every tenant (REST-FACTS 8.2)
+LOST = ("status", "remainingHours")  # what a task loses when it is completed (TaskEntity.htm)
 INACTIVE = 2  # of projects
 SMALL = 4  # batches of updates; a job of more asks for the Baseline projects at once, not for each project
 
 
-def open_tasks(held: Mapping[int, Mapping[str, Scalar]]) -> Tally:
+def open_tasks(tasks: Iterable[RecordData], *, keeps: tuple[str, ...] = LOST) -> Tally:
     """The tasks of a project that are open, and so are completed with it (ProjectsEntity.htm)."""
+    held = {int(task["id"] or 0): {name: task.get(name) for name in keeps} for task in tasks}
     return Tally(
         entity="Tasks",
         parent="projectID",
         field="status",
         unless=COMPLETE,
         word="open task",
+        keeps=keeps,
         held=Held(records=held),
     )
-
-
-def ends_with_it(task: RecordData) -> Mapping[str, Scalar]:
-    """What a task loses when it is completed (TaskEntity.htm)."""
-    return {name: task.get(name) for name in ("status", "remainingHours")}
 
 
 def project_of(case: Case, through: str = "") -> int | None:

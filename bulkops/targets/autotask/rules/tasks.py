@@ -6,10 +6,9 @@ Sources: ProjectsEntity.htm, PhasesEntity.htm, TasksEntity.htm, TaskEntity.htm o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
-from bulkops.record import Tally
 from bulkops.targets.autotask.rules import dates, people, places
 from bulkops.targets.autotask.rules.case import Case, known_id, named, rule
 from bulkops.targets.autotask.rules.finding import Finding, doubt, effect, reject
@@ -36,32 +35,35 @@ def completes_tasks(case: Case) -> Iterator[Finding]:
     """Completing a project completes its tasks and sets what remains of their hours to nothing."""
     if not _becomes_complete(case) or case.change.id is None:
         return
-    tasks = case.related.many("Tasks", "projectID", case.change.id)
-    still = [task for task in tasks or () if task.get("status") != COMPLETE]
+    still = _open_tasks(case)
     if not still:
         return
     hours = round(sum(_hours(task) for task in still), 2)
     what = "task" if len(still) == 1 else "tasks"
     yield effect(
         "completing a project, the API completes its open tasks and sets their remaining hours to 0",
-        detail=f"completes {len(still):,} open {what}, {hours:,.10g} hours remain",
+        detail=f"completes {len(still):,} open {what} and sets {hours:,.10g} remaining hours to 0",
         amounts={"open task": len(still), "remaining hour": hours},
-        # What the plan itself does to tasks before is no more what was read.
-        tally=_all_open(still) if case.related.is_whole("Tasks") else None,
     )
-
-
-def _all_open(tasks: Sequence[RecordData]) -> Tally:
-    return places.open_tasks({int(task["id"] or 0): places.ends_with_it(task) for task in tasks})
 
 
 def counts_as_done(case: Case) -> Iterator[Finding]:
     """What a project keeps of its own completion is the API's: `completedPercentage` cannot be written."""
     if _becomes_complete(case):
+        still = _open_tasks(case)
         yield effect(
             "completing a project, the API sets its completedPercentage to 100, and the dates of its "
-            "completion (completedDateTime, statusDateTime)"
+            "completion (completedDateTime, statusDateTime)",
+            tally=None if still is None else places.open_tasks(still),
+            stays="which the API may not open again, and whose completedPercentage and dates are its own",
         )
+
+
+def _open_tasks(case: Case) -> list[RecordData] | None:
+    """Those of the change's project. None: not known."""
+    project = case.change.id
+    tasks = case.related.many("Tasks", "projectID", project) if project is not None else None
+    return None if tasks is None else [task for task in tasks if task.get("status") != COMPLETE]
 
 
 def _becomes_complete(case: Case) -> bool:
@@ -242,7 +244,9 @@ def completion(case: Case) -> Iterator[Finding]:
     elif case.writes("remainingHours"):
         yield effect("remainingHours is not what the row says: of a task that is complete the API keeps 0")
     elif case.writes("status"):
-        yield effect("completing a task, the API sets its remainingHours to 0, and keeps it so")
+        text = "completing a task, the API sets its remainingHours to 0, and keeps it so"
+        stays = "whose remainingHours come back only where they can be read and the API takes them"
+        yield effect(text, loses=("remainingHours",), stays=stays)
 
 
 def portal(case: Case) -> Iterator[Finding]:
