@@ -91,16 +91,21 @@ def apply(
             )
         )
     tell(plan, now, as_json=as_json)
-    _tell_held(plan, now, on_drift)
+    if on_drift is OnDrift.OVERWRITE:
+        tell_overwritten(plan, now)
     return code_of(now)
 
 
-def _tell_held(plan: Plan, now: Status, on_drift: OnDrift) -> None:
-    """Who asks to overwrite means the held rows too, and those are sent only once they are pending again."""
+def tell_overwritten(plan: Plan, now: Status) -> None:
+    """What was written over. Who asks for that means the held rows too, and those are sent only once they are
+    pending again.
+    """
     from bulkops.render import command
+    from bulkops.report.summary import print_overwritten
 
+    print_overwritten(plan, err)
     held = now.counts["held"]
-    if on_drift is not OnDrift.OVERWRITE or not held:
+    if not held:
         return
     rows = f"{held:,} row{' is' if held == 1 else 's are'} held"
     err.print(

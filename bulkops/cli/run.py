@@ -25,6 +25,7 @@ from bulkops.cli.apply import (
     question,
     run_plan,
     tell,
+    tell_overwritten,
     tenant_of,
 )
 from bulkops.cli.files import JobArgument
@@ -61,4 +62,6 @@ def run(
         partial(run_plan, plan, tenant_of(plan, config_of(config), None), allow=released, on_drift=on_drift)
     )
     tell(plan, now, as_json=False)
+    if on_drift is OnDrift.OVERWRITE:
+        tell_overwritten(plan, now)
     return code_of(now)

@@ -4,8 +4,9 @@ How changes are spelled is in `encoding`; the SQLite file, its lease and its err
 the file alone is the whole truth is in `openmark`.
 """
 
+from bulkops.plan.fate import Fate, RowState
 from bulkops.plan.seal import Header, StepInfo
-from bulkops.plan.view import Fate, Plan, PlanState, RowState, Status, StepStatus
+from bulkops.plan.view import Plan, PlanState, Status, StepStatus
 from bulkops.plan.writer import PlanWriter, check_overwrite
 
 __all__ = [

@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from bulkops.change import Before, Change, Unknown
+from bulkops.change import BELONGING, Before, Change, Unknown
 from bulkops.plan.encoding import decoded, dump, encoded, load
 from bulkops.record import Held, Value
+from bulkops.wording import counted
 
+OVERWRITTEN = "overwritten"  # how a reason begins
 Line: TypeAlias = tuple[str, int | None, Before]  # kind, id, what an intent tells
 
 
@@ -68,6 +70,23 @@ def found_before(change: Change, lines: Sequence[Line]) -> Before:
             may_have_left = may_have_left or is_intended
         last = kind
     return found
+
+
+def overwritten(change: Change, found: Before) -> str | None:
+    """What somebody had changed, and was written over: `overwritten: phone was '5', and not '4'`."""
+    texts = [
+        f"{name} was {_shown(found[name])}, and not {_shown(diff.before)}"
+        for name, diff in change.fields.items()
+        if name in found and found[name] != diff.after
+    ]
+    tally, held = change.premise and change.premise.tally, found.get(BELONGING)
+    if tally and isinstance(held, Held) and held.records.keys() != tally.records.keys():
+        texts.append(f"it had {counted(len(held.records), tally.word)}, and not {len(tally.records):,}")
+    return f"{OVERWRITTEN}: {'; '.join(texts)}" if texts else None
+
+
+def _shown(value: object) -> str:
+    return "empty" if value is None else repr(value)
 
 
 def _is_own(change: Change, name: str, value: Value | Unknown | Held) -> bool:

@@ -10,17 +10,18 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Self, TypeAlias
 
 from bulkops.accounting import check_counts
-from bulkops.change import Action, Before, Change
+from bulkops.change import Action, Change
 from bulkops.errors import PlanError
 from bulkops.plan import openmark, storage
 from bulkops.plan.encoding import cells_from_json, change_from_json
-from bulkops.plan.found import Line, found_before, lines_found
+from bulkops.plan.fate import SETTLED, Fate, RowState, Told, fate_of
+from bulkops.plan.found import Line, lines_found
 from bulkops.plan.seal import CHUNK, Header, chunk_hash, entry_bytes, root_hash
 from bulkops.record import Row
 
@@ -32,35 +33,6 @@ class PlanState(StrEnum):
     RUNNING = "running"
     STOPPED = "stopped"
     FINISHED = "finished"
-
-
-class RowState(StrEnum):
-    """Where a row ends, in the words of every count."""
-
-    APPLIED = "applied"
-    UNCHANGED = "unchanged"
-    REJECTED = "rejected"
-    HELD = "held"
-    PENDING = "pending"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """A change, its row, and where it stands: `id` of the record, where known; `reason` where not well."""
-
-    change: Change
-    row: Row
-    state: RowState
-    id: int | None
-    reason: str | None
-    is_in_doubt: bool = False  # a request may have left, and nobody knows yet what became of it
-    is_cleared: bool = False  # not applied, but the fields that it empties first are empty
-    found: Before = field(default_factory=dict)  # what its record held, where the plan had seen another value
-
-    @property
-    def written(self) -> Change:
-        """The change, with what its record really held before it."""
-        return self.change.as_found(self.found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +60,7 @@ class Status:
 
 _Chunk: TypeAlias = tuple[int, int, str, str]  # first, last, letters of its actions, hash
 _Entry: TypeAlias = tuple[int, int | None, str, str]  # n, line, cells, change
-_Told: TypeAlias = tuple[str, int | None, str | None]  # kind, id, reason
 
-_SETTLED = (RowState.APPLIED, RowState.UNCHANGED, RowState.REJECTED, RowState.HELD)
 _PLANNED = {"n": RowState.UNCHANGED, "r": RowState.REJECTED}  # what planning settled, by its letter
 
 
@@ -223,7 +193,7 @@ class Plan:
         for chunk in self._chunks:
             told, found = self._told(chunk[:2])
             for n, line, cells, text in self._verified(chunk):
-                yield _fate(change_from_json(n, text), _row(line, cells), told.get(n), found.get(n))
+                yield fate_of(change_from_json(n, text), _row(line, cells), told.get(n), found.get(n))
 
     def fates_backwards(self, first: int, last: int) -> Iterator[Fate]:
         """As `fates`, from number `last` down to `first`."""
@@ -233,14 +203,14 @@ class Plan:
             told, found = self._told(chunk[:2])
             for n, line, cells, text in reversed(self._verified(chunk)):
                 if first <= n <= last:
-                    yield _fate(change_from_json(n, text), _row(line, cells), told.get(n), found.get(n))
+                    yield fate_of(change_from_json(n, text), _row(line, cells), told.get(n), found.get(n))
 
     def fate(self, n: int) -> Fate:
         """One of them. KeyError where there is none."""
         chunk = self._chunk_of(n)
         _, line, cells, text = self._verified(chunk)[n - chunk[0]]
         told, found = self._told((n, n))
-        return _fate(change_from_json(n, text), _row(line, cells), told.get(n), found.get(n))
+        return fate_of(change_from_json(n, text), _row(line, cells), told.get(n), found.get(n))
 
     def outcomes(self) -> Iterator[tuple[int, RowState, int | None, str | None]]:
         """As `fates`: number, state, id and reason."""
@@ -253,9 +223,9 @@ class Plan:
             told, _ = self._told((first, last))
             for n, letter in enumerate(letters, first):
                 kind, id, _ = told.get(n, (_PLANNED.get(letter, RowState.PENDING), None, None))
-                yield n, letter, RowState(kind) if kind in _SETTLED else RowState.PENDING, id
+                yield n, letter, RowState(kind) if kind in SETTLED else RowState.PENDING, id
 
-    def _told(self, ends: tuple[int, int]) -> tuple[dict[int, _Told], Mapping[int, Sequence[Line]]]:
+    def _told(self, ends: tuple[int, int]) -> tuple[dict[int, Told], Mapping[int, Sequence[Line]]]:
         """The last word on each, and the whole story of those whose record was not as the plan saw it."""
         with storage.reading(self._file) as connection:
             connection.execute("BEGIN")
@@ -358,9 +328,9 @@ def _count(connection: sqlite3.Connection, actions: str, first: int, last: int) 
     """The rows from `first` to `last`, each in one state; "tried": begun and not settled."""
     planned = Counter(actions[first - 1 : last])
     told: Counter[str] = Counter(dict(connection.execute(_LAST_WORDS, (first, last))))
-    tried = told.total() - sum(told[state] for state in _SETTLED)
+    tried = told.total() - sum(told[state] for state in SETTLED)
     untold = last - first + 1 - planned["n"] - planned["r"] - told.total()
-    counts = Counter({state.value: told[state] for state in _SETTLED})
+    counts = Counter({state.value: told[state] for state in SETTLED})
     counts.update(unchanged=planned["n"], rejected=planned["r"], tried=tried, pending=untold)
     return counts
 
@@ -371,22 +341,6 @@ def _by_state(counts: Mapping[str, int]) -> dict[str, int]:
 
 def _row(line: int | None, cells: str) -> Row:
     return Row(cells=cells_from_json(cells), line=line)
-
-
-def _fate(change: Change, row: Row, told: _Told | None, lines: Sequence[Line] | None) -> Fate:
-    if told is None:
-        planned = change.action in (Action.UNCHANGED, Action.REJECTED)
-        state = RowState(change.action.value) if planned else RowState.PENDING
-        return Fate(change=change, row=row, state=state, id=change.id, reason=change.reason)
-    kind, id, reason = told
-    state = RowState(kind) if kind in _SETTLED else RowState.PENDING
-    known = id if state is not RowState.PENDING and id is not None else change.id  # an intent's is its floor
-    is_in_doubt = kind in ("intent", "doubt")
-    is_cleared = kind in ("withdrawn", "rejected", "held") and id is not None and bool(change.cleared)
-    return Fate(
-        change=change, row=row, state=state, id=known, reason=None if kind == "intent" else reason,
-        is_in_doubt=is_in_doubt, is_cleared=is_cleared, found=found_before(change, lines) if lines else {},
-    )  # fmt: skip
 
 
 def _is_begun(connection: sqlite3.Connection) -> bool:

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from bulkops.grouping import pattern
 from bulkops.naming import RowNames
-from bulkops.plan import Plan, RowState, Status, StepInfo
+from bulkops.plan import Fate, Plan, RowState, Status, StepInfo
+from bulkops.plan.found import OVERWRITTEN
 from bulkops.render import command, duration, printable, quoted, show_value
 
 IDS = 10  # that are told one by one; more are told as runs
@@ -140,6 +141,26 @@ def print_endings(plan: Plan, states: Sequence[str], console: Console, *, most: 
         console.print(f"  … and {left:,} more")
 
 
+def print_overwritten(plan: Plan, console: Console, *, most: int = 10) -> None:
+    """The rows that were written over what somebody had changed, and what that was."""
+    names, count = RowNames(plan.header.steps), 0
+    for fate in plan.fates():
+        if fate.state is RowState.APPLIED and (fate.reason or "").startswith(OVERWRITTEN):
+            count += 1
+            if count <= most:
+                console.print(printable(f"  {_where(fate, names)}  {fate.reason}"), markup=False)
+    if count > most:
+        console.print(f"  … and {count - most:,} more overwritten")
+
+
+def _where(fate: Fate, names: RowNames) -> str:
+    """`clients.csv:7`, with the record's name where the row tells it."""
+    change = fate.change
+    where = change.place if change.line is not None else f"row {change.n}"
+    name = names.of(change, fate.row)
+    return f"{where} {show_value(name)}" if name else where
+
+
 @dataclass(slots=True, kw_only=True)
 class _Kind:
     """Rows of a step that ended alike: the first one in words, and how many they are."""
@@ -159,10 +180,7 @@ def _alike(plan: Plan, states: Sequence[str], total: int, *, are_grouped: bool) 
         change = fate.change
         key = (change.step, fate.state, pattern(fate.reason or "")) if are_grouped else change.n
         if key not in kinds and len(kinds) < MOST_KINDS:
-            where = change.place if change.line is not None else f"row {change.n}"
-            if name := names.of(change, fate.row):
-                where += f" {show_value(name)}"
-            kinds[key] = _Kind(text=f"{where}  {fate.state}: {fate.reason}")
+            kinds[key] = _Kind(text=f"{_where(fate, names)}  {fate.state}: {fate.reason}")
         if key in kinds:
             kinds[key].count += 1
     return list(kinds.values())

@@ -97,8 +97,11 @@ def test_undo_gives_back_what_somebody_wrote_and_was_overwritten(desk: Desk) -> 
     """What was there when it was overwritten, not what the plan had seen; undo shows it before."""
     planned_again(desk, 3)
     edit(desk, "K-0002", phone="theirs")
-    desk.apply("there.plan", "--on-drift", "overwrite", "--allow", "update=3")
-    assert phones(desk)["K-0002"] == "777-0002"
+    said = desk.run("apply", "there.plan", "--yes", "--on-drift", "overwrite", "--allow", "update=3").err
+    assert "customers.csv:3  overwritten: phone was 'theirs', and not '555-0002'" in said
+    assert said.count("overwritten") == 1 and phones(desk)["K-0002"] == "777-0002"
+    (row,) = [row for row in desk.results("there.plan")["applied"] if row["bulkops_reason"]]
+    assert row["bulkops_reason"] == "overwritten: phone was 'theirs', and not '555-0002'"
     desk.run("undo", "there.plan", "-o", "back.plan")
     assert "theirs" in desk.run("show", "back.plan").out
     assert desk.apply("back.plan", "--allow", "update=3")["counts"]["applied"] == 3
