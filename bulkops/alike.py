@@ -3,63 +3,89 @@
 Two updates are alike where they belong to one step and change the same fields from the same values to the
 same ones, with like notes; two rejected rows where they are rejected for like reasons, whatever these quote.
 Two creates, or deletes, are alike where all but their key, their parent and what they refer to is the same:
-what of that differs is named. Reads the plan once.
+what of that differs is named.
+
+A step is read only as long as there is something to group: the creates of an import are like nothing, and
+there may be a million of them. What is read is looked at as it is stored, without making changes of it:
+equal values are stored as equal JSON. That takes less than half of the time.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain, islice
+from typing import Any, Self, TypeAlias
 
-from bulkops.change import Action, Change, Unknown
+from bulkops.change import Action
 from bulkops.grouping import pattern
 from bulkops.plan import Plan
-from bulkops.plan.seal import action_letter
-from bulkops.record import Created, Value
+from bulkops.plan.encoding import dump, load
+from bulkops.plan.seal import CHUNK, action_letter
 from bulkops.scratch import digest
 
-MOST_KINDS = 50_000  # told apart at most, so that memory stays flat; what comes later counts as not shown
+WINDOW = 2_000  # changes of a step after which it is decided whether to read on
+MOST_ALONE = 0.9  # of a window that are like none before them: with more, the rest of the step is not read
+MOST_KINDS = 5_000  # of a step that are told apart, so that memory stays flat; later ones count as not shown
 
 _GROUPED = (Action.CREATE, Action.UPDATE, Action.DELETE, Action.REJECTED)
+_FREE = ()  # stands for a value that may be another one in each change; no value is stored like it
 
-Facts = Mapping[str, Any]
-"""What a plan keeps of the shape of an entity."""
+_Stored: TypeAlias = dict[str, Any]
+"""A change as it is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """A change that is shown, and how many are like it.
 
-    `is_same`: with the same reason to the letter; `differs`: fields in which they are not like it.
+    `is_same`: with the same reason to the letter; `is_whole`: there are no more like it, all of its step
+    having been read; `differs`: fields in which they are not like it.
     """
 
     n: int
     more: int = 0
     is_same: bool = True
+    is_whole: bool = True
     differs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """Which fields of an entity hold its parent, and which refer to other records."""
+
+    parent: str | None = None
+    references: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """From what a plan keeps of an entity."""
+        parent, fields = facts.get("parent"), facts.get("fields", {})
+        references = {name for name, shape in fields.items() if shape.get("reference")}
+        return cls(parent=parent, references=frozenset(references - {parent}))
+
+
+_UNKNOWN = _Shape()
 
 
 @dataclass(slots=True, kw_only=True)
 class _Kind:
     """Changes that are alike: the first one, and how many they are.
 
-    `held` stands for what the first one holds where others may hold something else. Kinds with one `family`
-    differ in what they refer to only.
+    `held` stands for what the first one holds where others may hold something else.
     """
 
     first: int
     reason: str | None
     held: Mapping[str, int]
-    family: bytes | None = None
     count: int = 0
     is_same: bool = True
     differs: frozenset[str] = frozenset()
 
-    def take(self, change: Change, held: Mapping[str, int]) -> None:
+    def take(self, reason: str | None, held: Mapping[str, int]) -> None:
         self.count += 1
-        self.is_same = self.is_same and change.reason == self.reason
+        self.is_same = self.is_same and reason == self.reason
         self._compare(held)
 
     def absorb(self, other: _Kind) -> None:
@@ -68,52 +94,74 @@ class _Kind:
         self._compare(other.held)
 
     def _compare(self, held: Mapping[str, int]) -> None:
-        if held != self.held:
+        if len(self.differs) < len(self.held):
             self.differs |= {name for name, value in held.items() if self.held.get(name) != value}
 
-    def shown(self) -> Shown:
+    def shown(self, *, is_whole: bool) -> Shown:
         differs = tuple(name for name in self.held if name in self.differs)
-        return Shown(n=self.first, more=self.count - 1, is_same=self.is_same, differs=differs)
+        return Shown(
+            n=self.first, more=self.count - 1, is_same=self.is_same, is_whole=is_whole, differs=differs
+        )
 
 
 @dataclass(slots=True, kw_only=True)
-class _Kinds:
-    """The changes of one action, by what they do."""
+class _Family:
+    """Kinds that differ in what they refer to only; one kind once they are too many to be told apart."""
 
-    known: dict[Hashable, _Kind] = field(default_factory=dict)
+    most: int
+    kinds: dict[str, _Kind] = field(default_factory=dict)
+    is_one: bool = False
 
-    def add(self, change: Change, facts: Facts) -> None:
-        key, family, held = _patterns(change, facts)
-        kind = self.known.get(key)
-        if kind is None and len(self.known) < MOST_KINDS:
-            kind = _Kind(first=change.n, reason=change.reason, held=held, family=family)
-            self.known[key] = kind
-        if kind is not None:
-            kind.take(change, held)
+    def take(self, n: int, refers: str, reason: str | None, held: Mapping[str, int]) -> None:
+        key = "" if self.is_one else refers
+        kind = self.kinds.get(key)
+        if kind is None:
+            kind = self.kinds[key] = _Kind(first=n, reason=reason, held=held)
+        kind.take(reason, held)
+        if len(self.kinds) > self.most:
+            self._join()
 
-    def shown(self, most: int) -> list[Shown]:
+    def _join(self) -> None:
+        first, *others = self.kinds.values()
+        for other in others:
+            first.absorb(other)
+        self.kinds, self.is_one = {"": first}, True
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """The changes of one action in one step, of which there are `total`, as far as they are read."""
+
+    action: Action
+    total: int
+    most: int
+    families: dict[Hashable, _Family] = field(default_factory=dict)
+    read: int = 0
+    alone: int = 0  # of the window: like none before
+
+    @property
+    def is_vain(self) -> bool:
+        """Whether a window has just ended in which nearly nothing was alike."""
+        return self.read % WINDOW == 0 and self.alone > MOST_ALONE * WINDOW
+
+    def add(self, n: int, data: _Stored, shape: _Shape) -> None:
+        if self.read % WINDOW == 0:
+            self.alone = 0
+        self.read += 1
+        key, refers, held = _marks(self.action, n, data, shape)
+        family = self.families.get(key)
+        if family is None:
+            self.alone += 1
+            if len(self.families) == MOST_KINDS:
+                return
+            family = self.families[key] = _Family(most=self.most)
+        family.take(n, refers, data.get("reason"), held)
+
+    def shown(self) -> list[Shown]:
         """The largest groups and the first outliers."""
-        kinds = list(self._families(most))
-        groups = sorted((kind for kind in kinds if kind.count > 1), key=lambda k: -k.count)
-        singles = (kind for kind in kinds if kind.count == 1)
-        picked = [*groups[:most], *(kind for kind, _ in zip(singles, range(most), strict=False))]
-        return [kind.shown() for kind in picked]
-
-    def _families(self, most: int) -> Iterator[_Kind]:
-        """The kinds; those of a family as one where they are too many to be told apart."""
-        families: dict[bytes, list[_Kind]] = defaultdict(list)
-        for kind in self.known.values():
-            if kind.family is None:
-                yield kind
-            else:
-                families[kind.family].append(kind)
-        for first, *others in families.values():
-            if len(others) < most:
-                yield from (first, *others)
-                continue
-            for other in others:
-                first.absorb(other)
-            yield first
+        is_whole = self.read == self.total
+        kinds = chain.from_iterable(family.kinds.values() for family in self.families.values())
+        return _picked((kind.shown(is_whole=is_whole) for kind in kinds), self.most)
 
 
 def worth_showing(plan: Plan, most: int) -> list[Shown]:
@@ -123,64 +171,115 @@ def worth_showing(plan: Plan, most: int) -> list[Shown]:
     somebody would look up in a file and correct, so that is told by kind however few there are.
     """
     shown: list[Shown] = []
-    kinds: dict[Action, _Kinds] = {}
+    grouped: dict[Action, list[Shown]] = {}
     is_undo = any(step.action == "undo" for step in plan.header.steps)
     for action in Action:
         if action is Action.UNCHANGED:
             continue
         is_many = plan.counts.get(action.value, 0) > most
         if action in _GROUPED and (is_many or (is_undo and action is Action.REJECTED)):
-            kinds[action] = _Kinds()
+            grouped[action] = []
         else:
             shown += [Shown(n=n) for n in _first(plan.actions, action, most)]
-    if kinds:
-        for change in plan.changes():
-            if change.action in kinds:
-                kinds[change.action].add(change, plan.header.entities.get(change.entity, {}))
-    for found in kinds.values():
-        shown += found.shown(most)
+    if grouped:
+        for reading in _Reader(plan, most, grouped).readings():
+            grouped[reading.action] += reading.shown()
+    for found in grouped.values():
+        shown += _picked(found, most)
     return sorted(shown, key=lambda one: one.n)
 
 
-def _first(actions: Sequence[str], action: Action, most: int) -> list[int]:
+def _first(actions: str, action: Action, most: int) -> list[int]:
     """The numbers of the first changes with this action."""
-    letter = action_letter(action)
-    return [n for n, found in enumerate(actions, 1) if found == letter][:most]
+    found = re.finditer(action_letter(action), actions)
+    return [one.end() for one in islice(found, most)]
 
 
-def _pattern(change: Change) -> Hashable:
-    """What changes of one kind have in common; a change that says nothing is like no other."""
-    if change.action is Action.REJECTED:
-        return digest((change.step, pattern(change.reason))) if change.reason else change.n
-    told = tuple((name, diff.before, diff.after) for name, diff in change.fields.items())
-    notes = tuple(map(pattern, change.notes))
-    return digest((change.step, told, notes)) if told else change.n
+class _Reader:
+    """The changes of some actions of a plan, step by step."""
+
+    def __init__(self, plan: Plan, most: int, actions: Collection[Action]) -> None:
+        self._plan = plan
+        self._most = most
+        self._by_letter = {action_letter(action): action for action in actions}
+        self._letters = plan.actions
+        self._shapes = {name: _Shape.of(facts) for name, facts in plan.header.entities.items()}
+
+    def readings(self) -> Iterator[_Reading]:
+        """Each of these actions in each step that has it, as far as it is worth reading."""
+        first = 1
+        for rows in [step.rows for step in self._plan.header.steps] or [self._plan.total]:
+            yield from self._read(first, first + rows - 1)
+            first += rows
+
+    def _read(self, first: int, last: int) -> Collection[_Reading]:
+        readings = {}
+        for letter, action in self._by_letter.items():
+            if total := self._letters.count(letter, first - 1, last):
+                readings[letter] = _Reading(action=action, total=total, most=self._most)
+        wanted = set(readings)
+        for n, letter, text in self._texts(first, last, wanted):
+            data: _Stored = load(text)
+            readings[letter].add(n, data, self._shapes.get(data["entity"], _UNKNOWN))
+            if readings[letter].is_vain:
+                wanted.remove(letter)
+        return readings.values()
+
+    def _texts(self, first: int, last: int, wanted: Collection[str]) -> Iterator[tuple[int, str, str]]:
+        """Number, letter and text of the changes whose letter is wanted just then; only chunks that have
+        such are read.
+        """
+        for chunk in range((first - 1) // CHUNK, (last - 1) // CHUNK + 1):
+            if not wanted:
+                return
+            before = chunk * CHUNK
+            ours = range(max(first, before + 1), min(last, before + CHUNK) + 1)
+            numbers = [n for n in ours if self._letters[n - 1] in wanted]
+            texts = self._plan.stored(chunk) if numbers else ()
+            for n in numbers:
+                if (letter := self._letters[n - 1]) in wanted:
+                    yield n, letter, texts[n - 1 - before]
 
 
-def _patterns(change: Change, facts: Facts) -> tuple[Hashable, bytes | None, Mapping[str, int]]:
-    """What changes of one kind have in common, what a family of kinds has, and what this one holds that
-    others of them need not.
+def _picked(found: Iterable[Shown], most: int) -> list[Shown]:
+    """The largest groups and the first outliers."""
+    found = sorted(found, key=lambda one: one.n)
+    groups = sorted((one for one in found if one.more), key=lambda one: -one.more)
+    singles = [one for one in found if not one.more]
+    return [*groups[:most], *singles[:most]]
+
+
+_Marks: TypeAlias = tuple[Hashable, str, Mapping[str, int]]
+"""What changes of one family have in common, what those of one kind refer to, and what this one holds that
+others of its kind or family need not.
+"""
+
+
+def _marks(action: Action, n: int, data: _Stored, shape: _Shape) -> _Marks:
+    """Of a change as it is stored; one that says nothing is like no other."""
+    if action is Action.REJECTED:
+        reason = data.get("reason")
+        return digest((data["step"], pattern(reason))) if reason else n, "", {}
+    if not data.get("fields"):
+        return n, "", {}
+    notes = [pattern(note) for note in data.get("notes", ())]
+    if action is Action.UPDATE:
+        return digest(dump([data["step"], data["fields"], notes])), "", {}
+    is_create = action is Action.CREATE
+    return _record_marks({name: diff[is_create] for name, diff in data["fields"].items()}, data, notes, shape)
+
+
+def _record_marks(values: dict[str, Any], data: _Stored, notes: list[str], shape: _Shape) -> _Marks:
+    """Of a create or a delete, which has these values.
 
     Whom and what they refer to makes kinds, the parent and what the plan itself creates do not.
     """
-    is_create = change.action is Action.CREATE
-    if not change.fields or not (is_create or change.action is Action.DELETE):
-        return _pattern(change), None, {}
-    values = {name: diff.after if is_create else diff.before for name, diff in change.fields.items()}
-    parent: str | None = facts.get("parent")
-    if parent is not None and change.parent is not None:
-        values.setdefault(parent, change.parent)
-    shapes: Mapping[str, Facts] = facts.get("fields", {})
-    refers = {name for name in values if shapes.get(name, {}).get("reference") and name != parent}
-    refers -= {name for name in refers if isinstance(values[name], Created)}
-    also = {parent, change.marker, *change.key}
-    free = [name for name, value in values.items() if name in also | refers or isinstance(value, Created)]
-    common = tuple((name, None if name in free else value) for name, value in values.items())
-    family = digest((change.step, common, change.impersonate, tuple(map(pattern, change.notes))))
-    told = tuple((name, values[name]) for name in values if name in refers)
-    return digest((family, told)), family, {name: _stand_in(values[name]) for name in free}
-
-
-def _stand_in(value: Value | Unknown) -> int:
-    """A short thing that is another one for another value."""
-    return hash(repr(value))
+    if shape.parent is not None and "parent" in data:
+        values.setdefault(shape.parent, data["parent"])
+    made = {name for name, value in values.items() if type(value) is dict and "change" in value}
+    also = {shape.parent, data.get("marker"), *data.get("key", ()), *made}
+    free = [name for name in values if name in also or name in shape.references]
+    refers = {name: values[name] for name in free if name in shape.references and name not in made}
+    common = {**values, **dict.fromkeys(free, _FREE)}
+    key = digest(dump([data["step"], common, data.get("impersonate"), notes]))
+    return key, dump(refers) if refers else "", {name: hash(repr(values[name])) for name in free}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 from bulkops.schema import Entity
+
+Labels: TypeAlias = Mapping[str, Mapping[str, Mapping[str, str]]]  # entity → field → value → label
 
 
 def labels_of(entity: Entity, names: Iterable[str]) -> dict[str, dict[str, str]]:

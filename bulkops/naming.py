@@ -12,7 +12,9 @@ from bulkops.change import Change
 from bulkops.plan import StepInfo
 from bulkops.record import Row
 from bulkops.references import NAMES
+from bulkops.targets.base import RecordData
 
+RESOURCES = "Resources"
 PEOPLE = ("firstName", "lastName")
 
 
@@ -40,3 +42,8 @@ def _places(columns: tuple[str, ...]) -> tuple[int, ...]:
     known = [name for name in NAMES if name in columns]
     names = [name for name in known if name in PEOPLE] or known[:1]
     return tuple(columns.index(name) for name in names)
+
+
+def full_name(person: RecordData) -> str:
+    """First and last name, as far as they were read."""
+    return " ".join(str(person[part]) for part in PEOPLE if person.get(part))

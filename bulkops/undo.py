@@ -88,7 +88,7 @@ async def build_undo(
                 ),
                 limits=measured.to_json(),
                 entities=undoing.shapes,
-                extra={"labels": undoing.labels},
+                extra={"labels": shared.judging.labelled(undoing.labels, undoing.shapes)},
             )
         )
     return Plan.open(path)

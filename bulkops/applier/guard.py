@@ -14,11 +14,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bulkops.applier.drift import WHO, Drift, drifted, found_in, recounted, restated, strayed
-from bulkops.applier.known import RESOURCES, KnownNames
+from bulkops.applier.known import KnownNames
 from bulkops.change import BELONGING, Action, Before, Change, equal
 from bulkops.errors import CallError, NotSentError, RefusedError, StopError
 from bulkops.journal import Kind
-from bulkops.naming import PEOPLE
+from bulkops.naming import PEOPLE, RESOURCES, full_name
 from bulkops.plan import Plan
 from bulkops.progress import OnDrift
 from bulkops.record import Held, Scalar, Tally
@@ -118,8 +118,7 @@ class Guard:
             for start in range(0, len(ids), SIZE):
                 where = {"op": "in", "field": "id", "value": ids[start : start + SIZE]}
                 async for record in self._target.read(RESOURCES, where, fields=["id", *PEOPLE]):
-                    name = " ".join(str(record[part]) for part in PEOPLE if record.get(part))
-                    people |= {str(record["id"]): name} if name else {}
+                    people |= {str(record["id"]): name} if (name := full_name(record)) else {}
         except (StopError, NotSentError):
             raise
         except (RefusedError, CallError) as error:

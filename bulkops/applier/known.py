@@ -9,13 +9,11 @@ from itertools import islice
 
 from bulkops.applier.drift import WHO, Labels, shown
 from bulkops.change import Change
-from bulkops.naming import RowNames
+from bulkops.naming import RESOURCES, RowNames
 from bulkops.plan import Plan
 from bulkops.plan.seal import CHUNK
 from bulkops.record import Row
 from bulkops.targets.base import RecordData
-
-RESOURCES = "Resources"
 
 
 class KnownNames:

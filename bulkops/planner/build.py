@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
@@ -20,7 +20,7 @@ from bulkops import marker
 from bulkops.change import Action, Change
 from bulkops.errors import SourceError
 from bulkops.job.model import Job, StepAction
-from bulkops.labels import labels_of
+from bulkops.labels import Labels, labels_of
 from bulkops.plan import Plan, PlanWriter
 from bulkops.plan.seal import Header, StepInfo
 from bulkops.plan.shapes import facts_of, merged
@@ -127,7 +127,7 @@ async def build_plan(
             entities=shapes,
             extra={
                 "dialects": planning.dialects,
-                "labels": recipe.labelled(planning.labels),
+                "labels": recipe.labelled(planning.labelled(shapes)),
                 "undo": planning.aside,
                 "lasting": [*planning.lasting, *planning.needed(), *recipe.lasting()],
                 "altered": [*planning.altered, *planning.unseen(), *recipe.altered()],
@@ -264,6 +264,10 @@ class _Planning:
         """What undo does not delete, since what refers to it stays."""
         steps = sorted(n for n in self._needed if n < len(self._deletable) and self._deletable[n])
         return [f"the created {self.steps[n].entity} that those refer to" for n in steps]
+
+    def labelled(self, shapes: Mapping[str, Mapping[str, Any]]) -> Labels:
+        """The labels of picklists and the names of people; `shapes` as the header keeps them."""
+        return self._judging.labelled(self.labels, shapes)
 
     def unseen(self) -> list[str]:
         """What nobody could look at."""

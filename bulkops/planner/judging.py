@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 from bulkops.change import Action, Change
 from bulkops.errors import NoRouteError, RefusedError, RejectedError
+from bulkops.labels import Labels
+from bulkops.naming import RESOURCES, full_name
 from bulkops.planner.aftermath import Aftermath
 from bulkops.references import VALUES_A_CALL
 from bulkops.schema import Entity
@@ -129,6 +131,20 @@ class Judging:
             found[case.change.n] = judge(case)
             if not is_rejected(found[case.change.n]):
                 self._written.note(case.change)
+        return found
+
+    def labelled(self, labels: Labels, shapes: Mapping[str, Mapping[str, Any]]) -> Labels:
+        """`labels` with the names of people, as far as a rule read them, in all fields that refer to people.
+
+        `shapes` as a plan's header keeps them.
+        """
+        people = {str(record["id"]): full_name(record) for record in self._related.read(RESOURCES)}
+        found = {entity: dict(fields) for entity, fields in labels.items()}
+        for entity, facts in shapes.items() if people else ():
+            for name, field in facts["fields"].items():
+                if field.get("reference") == RESOURCES:
+                    own = found.setdefault(entity, {})
+                    own[name] = {**people, **own.get(name, {})}
         return found
 
     @property

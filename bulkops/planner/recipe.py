@@ -8,12 +8,11 @@ from typing import Any, Self
 
 from bulkops.change import Change
 from bulkops.errors import Fault
+from bulkops.labels import Labels
 from bulkops.planner.precheck import Examined
 from bulkops.planner.stepplan import Reads, fields_to_read
 from bulkops.recipes.base import Known, Progress
 from bulkops.record import Row
-
-Labels = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 class RecipeRows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from bulkops import alike
 from bulkops.alike import worth_showing
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.plan import Header, Plan, PlanWriter, StepInfo
+from bulkops.plan.seal import CHUNK
 from bulkops.record import Created, Row, Value
 from bulkops.render import SHOWN, print_plan
 
@@ -30,15 +32,31 @@ SHAPES = {
 }
 
 
-def plan_of(folder: Path, changes: Iterable[Change], *, action: str = "update") -> Plan:
+class CountingPlan(Plan):
+    """A plan that knows how many chunks of it were read."""
+
+    chunks_read = 0
+
+    def stored(self, chunk: int) -> tuple[str, ...]:
+        self.chunks_read += 1
+        return super().stored(chunk)
+
+
+def plan_of(
+    folder: Path, changes: Iterable[Change], *, action: str = "update", rows: Iterable[int] | None = None
+) -> CountingPlan:
+    """`rows`: of each step; without them it has one."""
     changes = list(changes)
-    step = StepInfo(
-        name="tasks", entity="Tasks", action=action, match=("externalID",), file="t.csv",
-        columns=("Key",), read=len(changes), dropped=0, rows=len(changes),
+    steps = tuple(
+        StepInfo(
+            name="tasks", entity="Tasks", action=action, match=("externalID",), file="t.csv",
+            columns=("Key",), read=own, dropped=0, rows=own,
+        )
+        for own in (rows or [len(changes)])
     )  # fmt: skip
     header = Header(
         job="j", tenant="acme", database="7", url="", reason="", created="2026-03-01T12:00:00+00:00",
-        version="0", steps=(step,), entities=SHAPES, calls_read=1, calls_write=len(changes), estimate_s={},
+        version="0", steps=steps, entities=SHAPES, calls_read=1, calls_write=len(changes), estimate_s={},
         counts={action.value: sum(item.action is action for item in changes) for action in Action},
     )  # fmt: skip
     path = folder / "x.plan"
@@ -47,7 +65,7 @@ def plan_of(folder: Path, changes: Iterable[Change], *, action: str = "update") 
         for item in changes:
             writer.add(Row(cells=(f"T-{item.n}",), line=item.line), item)
         writer.seal(header)
-    return Plan.open(path)
+    return CountingPlan.open(path)
 
 
 def update(n: int, before: object, after: object, *, step: str = "tasks", field: str = "status") -> Change:
@@ -272,6 +290,135 @@ def test_what_cannot_be_taken_back_is_told_by_kind_however_few_rows_there_are(tm
     ]  # fmt: skip
     there = [line for line in shown(plan_of(tmp_path, changes)) if line.startswith("!")]
     assert there == [f"! Tasks  (t.csv:{n + 1})" for n in range(1, 8)]
+
+
+def distinct(count: int, *, after: int = 0) -> list[Change]:
+    """Creates of an import: each has a title of its own."""
+    return [record(n, title=f"Task {n}") for n in range(after + 1, after + count + 1)]
+
+
+def test_of_creates_that_are_like_nothing_only_the_first_are_read(tmp_path: Path) -> None:
+    """An import may have a million of them: what it prints costs what its first window costs, and adds up."""
+    plan = plan_of(tmp_path, distinct(3 * alike.WINDOW))
+    assert [(one.n, one.more) for one in worth_showing(plan, SHOWN)] == [(n, 0) for n in range(1, SHOWN + 1)]
+    assert plan.chunks_read == alike.WINDOW // CHUNK
+    assert any("… and 5,990 more to create:" in line for line in shown(plan))
+
+
+def test_what_only_some_steps_have_is_all_that_is_read(tmp_path: Path) -> None:
+    """Chunks in which nothing happens, or only what is shown one by one, are left alone."""
+    quiet = [Change(n=n, step="tasks", entity="Tasks", action=Action.UNCHANGED) for n in range(1, 3001)]
+    quiet[5] = rejected(6, "no such owner")
+    plan = plan_of(tmp_path, [*quiet, *(update(n, 1, 5) for n in range(3001, 3051))])
+    assert [(one.n, one.more) for one in worth_showing(plan, SHOWN)] == [(6, 0), (3001, 49)]
+    assert plan.chunks_read == 1
+
+
+def test_a_group_is_found_behind_a_step_that_was_not_read(tmp_path: Path) -> None:
+    """Each step is judged by itself, also where two of them share a chunk; the group is counted in full."""
+    first = alike.WINDOW * 3 + 500
+    notes = [replace(record(first + n), step="notes") for n in range(1, 41)]
+    plan = plan_of(tmp_path, [*distinct(first), *notes], rows=[first, 0, 40])
+    found = worth_showing(plan, SHOWN)
+    assert [(one.n, one.more, one.is_whole) for one in found if one.more] == [(first + 1, 39, True)]
+    assert plan.chunks_read <= alike.WINDOW // CHUNK + 1
+
+
+def test_one_action_that_is_not_read_hides_no_other_of_its_step(tmp_path: Path) -> None:
+    """Updates between creates that are like nothing are told to the last one."""
+    changes = [update(n, 1, 5) if n % 2 else change for n, change in enumerate(distinct(8000), 1)]
+    (group,) = (one for one in worth_showing(plan_of(tmp_path, changes), SHOWN) if one.more)
+    assert (group.n, group.more, group.is_whole) == (1, 3999, True)
+
+
+def test_a_group_that_was_not_counted_in_full_says_so(tmp_path: Path) -> None:
+    """What is known of a step of which the rest was not read is told as the least that there is."""
+    some = [record(n) for n in range(1, 41)]
+    lines = shown(plan_of(tmp_path, [*some, *distinct(5000, after=40), record(5041)]))
+    assert lines[4].endswith("and at least 39 more like it but for `projectID`")
+    assert any("… and 4,991 more to create:" in line for line in lines)
+
+
+def test_what_is_not_read_is_not_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading ends with the window in which nothing was alike, in the middle of a chunk too."""
+    monkeypatch.setattr(alike, "WINDOW", 10)
+    again = [record(n, title="Task 1") for n in range(11, 51)]
+    found = worth_showing(plan_of(tmp_path, [*distinct(10), *again]), SHOWN)
+    assert [(one.n, one.more, one.is_whole) for one in found] == [(n, 0, False) for n in range(1, 11)]
+
+
+def test_half_alike_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a window holds decides on the rest, not what all before it held."""
+    monkeypatch.setattr(alike, "WINDOW", 10)
+    changes = [record(n) if n % 2 else change for n, change in enumerate(distinct(200), 1)]
+    found = worth_showing(plan_of(tmp_path, changes), SHOWN)
+    assert [(one.n, one.more, one.is_whole) for one in found if one.more] == [(1, 99, True)]
+
+
+def test_people_are_counted_to_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creates that differ in whom they name only are no kinds that could be too many to be told apart."""
+    monkeypatch.setattr(alike, "MOST_KINDS", 15)
+    plan = plan_of(tmp_path, [record(n, contactID=n) for n in range(1, alike.WINDOW + 501)])
+    (one,) = worth_showing(plan, SHOWN)
+    assert (one.more, one.is_whole) == (alike.WINDOW + 499, True)
+
+
+def test_each_step_has_room_for_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step has its own bound of kinds that are told apart."""
+    monkeypatch.setattr(alike, "MOST_KINDS", 15)
+    plan = plan_of(tmp_path, [*distinct(50), *(record(n) for n in range(51, 71))], rows=[50, 20])
+    assert [(one.n, one.more) for one in worth_showing(plan, SHOWN) if one.more] == [(51, 19)]
+
+
+MIXED = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from([*Action, *[Action.CREATE] * 4]), st.integers(0, 9) | st.just(0)),
+        max_size=25,
+    ),
+    max_size=4,
+)
+MORE = re.compile(r" and (at least )?([\d,]+) more ")
+
+
+@settings(max_examples=80, deadline=None)
+@given(MIXED, st.integers(1, 3), st.integers(2, 6), st.integers(1, 4))
+def test_what_is_told_adds_up_to_the_counts_of_the_plan(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[list[tuple[Action, int]]],
+    most: int,
+    window: int,
+    kinds: int,
+) -> None:
+    """Over any steps, read or not; a group has as many as it says, where it says so, and never less."""
+    told = [(place, action, kind) for place, step in enumerate(steps) for action, kind in step]
+    changes = [mixed(n, place, action, kind) for n, (place, action, kind) in enumerate(told, 1)]
+    plan = plan_of(tmp_path_factory.mktemp("p"), changes, rows=map(len, steps) if steps else None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alike, "WINDOW", window)
+        patch.setattr(alike, "MOST_KINDS", kinds)
+        found, lines = worth_showing(plan, most), shown(plan, most=most)
+    for one in found:
+        there = told.count(told[one.n - 1])
+        assert one.more == 0 or 1 + one.more == there or (not one.is_whole and 1 + one.more < there)
+    for mark, action, fate in (("+", "create", "to create"), ("~", "update", "to update"),
+                               ("-", "delete", "to delete"), ("!", "rejected", "rejected")):  # fmt: skip
+        heads = [MORE.search(line) for line in lines if line.startswith(f"{mark} ")]
+        rest = re.search(rf"([\d,]+) more {fate}", "\n".join(lines))
+        counted = sum(1 + (int(head[2]) if head else 0) for head in heads)
+        assert counted + (int(rest[1]) if rest else 0) == plan.counts[action]
+
+
+def mixed(n: int, place: int, action: Action, kind: int) -> Change:
+    """A change of a step; those of one kind are alike."""
+    if action is Action.UPDATE:
+        change = update(n, 0, kind)
+    elif action is Action.REJECTED:
+        change = rejected(n, "because of " + "abcdefghij"[kind])
+    elif action is Action.UNCHANGED:
+        change = Change(n=n, step="tasks", entity="Tasks", action=action)
+    else:
+        change = record(n, action, title=f"Title {kind}")
+    return replace(change, step=f"step {place}")
 
 
 CELLS = st.fixed_dictionaries(

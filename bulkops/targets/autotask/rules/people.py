@@ -53,7 +53,11 @@ def referenced(case: Case, field: str, entity: str) -> RecordData | None:
 
 
 def _person(case: Case, field: str, *, inactive_is: Kind, api_is: Kind) -> Iterator[Finding]:
-    """Somebody who is there, works here still, and is a person."""
+    """Somebody who is there, works here still, and is a person. Who had it before is asked for as well: so
+    both have names in the plan.
+    """
+    if case.writes(field) and isinstance(before := case.was(field), int):
+        case.related.one("Resources", before)
     yield from missing(case, field, "Resources")
     if inactive_is is Kind.DOUBT:
         yield from inactive(case, field, "Resources")

@@ -9,7 +9,7 @@ What the plan itself does before the rule's own row counts: records are given as
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -192,6 +192,11 @@ class Related:
             self.wanted.shapes.add(entity)
             self.missed = True
         return shape
+
+    def read(self, entity: str) -> Iterator[RecordData]:
+        """The records of an entity that were read by their ids and are remembered."""
+        return (one for (name, field, _), found in self._known.items() for one in found
+                if (name, field) == (entity, "id"))  # fmt: skip
 
     # --- filled by whoever reads ---
 
