@@ -149,8 +149,9 @@ def test_json_is_what_the_contract_says(desk: Desk) -> None:
     plan = desk.plan("customers.yaml", "-o", "x.plan")
     assert {key: type(value) for key, value in plan.items()} == {
         "plan": str, "sha256": str, "job": str, "tenant": str, "rows": int, "counts": dict,
-        "sources": list, "calls": dict, "estimate_s": dict, "warnings": list,
+        "sources": list, "calls": dict, "estimate_s": dict, "warnings": list, "undo": dict,
     }  # fmt: skip
+    assert plan["undo"] == {"lasting": [], "altered": ["3 created Companies, which are set inactive"]}
     assert (plan["plan"], plan["job"], plan["tenant"], plan["rows"]) == ("x.plan", "customers", "acme", 5)
     assert plan["counts"] == {"create": 3, "update": 1, "delete": 0, "unchanged": 0, "rejected": 1}
     assert plan["sources"] == [{"step": "customers", "read": 5, "dropped": 0, "rows": 5}]
