@@ -66,6 +66,7 @@ class Premise:
     """What a record held when the plan was made: what rests on it is written only while it holds that.
 
     `loses` is what the API empties of it besides, where it is the record that is written: undo restores it.
+    `beside` is the key of another record of the entity that is written, in the place of which it comes.
     """
 
     entity: str
@@ -73,6 +74,7 @@ class Premise:
     values: Mapping[str, Scalar]
     tally: Tally | None = None  # what belonged to it
     loses: Mapping[str, Scalar] = field(default_factory=dict)
+    beside: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from bulkops.plan import Plan
 from bulkops.plan.encoding import change_from_json
 from bulkops.plan.seal import CHUNK
 from bulkops.progress import OnDrift
-from bulkops.record import Created
+from bulkops.record import Created, Scalar
 from bulkops.references import can_be_asked_for, find_by_key, key_of
 from bulkops.schema import Entity
 from bulkops.settle.knowledge import Knowledge
@@ -120,7 +120,9 @@ class Batches:
         self, shape: Entity, names: tuple[str, ...], changes: Sequence[Change]
     ) -> dict[int, Finding]:
         keys = {c.n: tuple(c.key.values()) for c in changes if can_be_asked_for(shape, c.key)}
-        records = await find_by_key(self._target, shape, names, list(keys.values())) if keys else {}
+        beside = {c.n: key for c in changes if c.n in keys and (key := self._beside(c, names))}
+        asked = [*keys.values(), *beside.values()]
+        records = await find_by_key(self._target, shape, names, asked) if keys else {}
         found: dict[int, Finding] = {}
         for n, key in keys.items():
             if ids := sorted(int(record["id"] or 0) for record in records.get(key_of(key), ())):
@@ -129,7 +131,20 @@ class Batches:
                     f"Plan the row again"
                 )
                 found[n] = Finding(kind=Kind.HELD, reason=reason)
+        for n, old in beside.items():
+            if n not in found and not records.get(key_of(old)):
+                told = " and ".join(f"{name} {value}" for name, value in zip(names, old, strict=True))
+                gone = f"{shape.name} with {told}, in the place of which it comes, is not there any more"
+                reason = f"{gone}: it was changed since the plan was made"
+                found[n] = Finding(kind=Kind.HELD, reason=reason, is_drift=True)
         return found
+
+    def _beside(self, change: Change, names: tuple[str, ...]) -> tuple[Scalar, ...]:
+        """The key of the record whose place it takes, where there is one. Who overwrites does not ask."""
+        premise = change.premise
+        if premise is None or self.on_drift is OnDrift.OVERWRITE or set(premise.beside) != set(names):
+            return ()
+        return tuple(premise.beside[name] for name in names)
 
 
 def _is_new(change: Change) -> bool:

@@ -86,7 +86,8 @@ class Columns:
     def _unknown(self, name: str, where: str) -> Fault:
         near = nearest(name, self.names)
         self.used.add(near)  # merely misspelt: one fault is enough
-        hint = f"Did you mean `{near}`?" if near else f"Its columns are {_some(self.names)}"
+        there = f"Put it there, or take it out of the job. Its columns are {_some(self.names)}"
+        hint = f"Did you mean `{near}`?" if near else there
         return Fault(where=where, message=f"{self.source} has no column `{name}`", hint=hint)
 
     def unused(self, ignored: Iterable[str]) -> list[str]:

@@ -144,10 +144,15 @@ _PLAIN_FIELDS = ("marker", "cleared", "waits_for", "barrier", "notes")
 
 def premise_parts(premise: Premise) -> list[Any]:
     """As JSON; what it does not have at its end is left out."""
-    parts = [premise.entity, premise.id, encoded(premise.values)]
-    if premise.tally is not None or premise.loses:
-        parts.append(None if premise.tally is None else _tally_parts(premise.tally))
-    return [*parts, encoded(premise.loses)] if premise.loses else parts
+    parts: list[Any] = [premise.entity, premise.id, encoded(premise.values)]
+    more = [
+        None if premise.tally is None else _tally_parts(premise.tally),
+        encoded(premise.loses) or None,
+        encoded(premise.beside) or None,
+    ]
+    while more and more[-1] is None:
+        more.pop()
+    return parts + more
 
 
 def _tally_parts(tally: Tally) -> list[Any]:
@@ -162,9 +167,15 @@ def premise_of(parts: Sequence[Any] | None) -> Premise | None:
     if parts is None:
         return None
     entity, id, values, *more = parts
-    tally = _tally_of(more[0]) if more else None
-    loses = decoded(more[1]) if len(more) > 1 else {}
-    return Premise(entity=entity, id=id, values=decoded(values), tally=tally, loses=loses)
+    tally, loses, beside = (more + [None] * 3)[:3]
+    return Premise(
+        entity=entity,
+        id=id,
+        values=decoded(values),
+        tally=_tally_of(tally),
+        loses=decoded(loses or {}),
+        beside=decoded(beside or {}),
+    )
 
 
 def _tally_of(parts: Sequence[Any] | None) -> Tally | None:

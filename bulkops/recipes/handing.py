@@ -6,6 +6,7 @@ Who gets it is decided by `division`.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from bulkops.errors import Fault
 from bulkops.recipes.base import text_of
@@ -14,7 +15,7 @@ from bulkops.recipes.division import Division, Nobody, Piece
 from bulkops.recipes.gather import Entry, Gathered
 from bulkops.recipes.people import Colleague
 from bulkops.recipes.work import FOLLOWED, HOURS, ROLE, TO, Stage, hours_of, number
-from bulkops.record import FromStep, Premise
+from bulkops.record import FromStep, Premise, Scalar
 from bulkops.targets.base import RecordData
 
 DEPARTMENT = "departmentID"
@@ -162,8 +163,16 @@ class Handing:
             return
         self._held.on_it.add((entry.link, taker.id))
         given = cells | self._given(taker, number(entry.record.get(kind.role)))
-        self._one.rows.put(given, line=id, premise=self._premise(entry.work))
+        premise = replace(self._premise(entry.work), beside=self._instead_of(entry))
+        self._one.rows.put(given, line=id, premise=premise)
         self._gone(entry, cells | {TO: taker.person.name}, taker=taker)
+
+    def _instead_of(self, entry: Entry) -> dict[str, Scalar]:
+        """The key of the giver's own entry: who is on it no longer has nothing to hand over."""
+        return {
+            self._one.kind.link: entry.link,
+            self._one.kind.person: entry.record.get(self._one.kind.person),
+        }
 
     def _gone(self, entry: Entry, cells: Mapping[str, str], *, taker: Colleague | None) -> None:
         """The old entry goes only once there is the new one, and rests on the work where there is none."""

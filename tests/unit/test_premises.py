@@ -284,3 +284,47 @@ async def test_a_later_query_is_guarded_where_no_step_before_it_may_change_its_r
     status = await apply(plan, target)
     assert status.counts["held"] == (1 if is_guarded else 0)
     assert (target.rows["Projects"][2].get("description") == "x") is not is_guarded
+
+
+def helper(n: int, task: int, *, instead_of: int) -> Change:
+    """Somebody becomes a secondary resource of a task in the place of somebody else."""
+    key: Mapping[str, Scalar] = {"taskID": task, "resourceID": 7}
+    fields = {name: FieldDiff(before=None, after=value) for name, value in {**key, "roleID": 10}.items()}
+    return Change(
+        n=n, step="in", entity="TaskSecondaryResources", action=Action.CREATE, line=n, file="x.csv",
+        fields=fields, key=key, parent=task,
+        premise=Premise(
+            entity="Tasks", id=task, values={"status": 1}, beside={"taskID": task, "resourceID": instead_of}
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("on_drift", "applied", "held"), [(OnDrift.HOLD, 2, 1), (OnDrift.OVERWRITE, 3, 0), (OnDrift.STOP, 0, 0)]
+)
+async def test_nobody_takes_the_place_of_somebody_who_is_gone(
+    tmp_path: Path, on_drift: OnDrift, applied: int, held: int
+) -> None:
+    """Who was to be replaced was taken out since: named with the key, and found with the very read that looks
+    whether the new one is there already.
+    """
+    target = MemoryTarget(
+        {
+            "Tasks": [{"id": n, "projectID": 1, "status": 1} for n in (1, 2, 3)],
+            "TaskSecondaryResources": [
+                {"id": 90 + n, "taskID": n, "resourceID": 4, "roleID": 10} for n in (1, 3)
+            ],
+        }
+    )
+    plan = plan_of(tmp_path, [helper(n, n, instead_of=4) for n in (1, 2, 3)])
+    assert list(plan.changes()) == [helper(n, n, instead_of=4) for n in (1, 2, 3)]
+    status = await apply(plan, target, on_drift)
+    assert (status.counts["applied"], status.counts["held"]) == (applied, held)
+    told = (
+        "TaskSecondaryResources with taskID 2 and resourceID 4, in the place of which it comes, is not there "
+        "any more: it was changed since the plan was made"
+    )
+    if on_drift is OnDrift.HOLD:
+        assert plan.fate(2).reason == told
+        assert target.calls.read <= 3  # keys, the work, a floor
+    assert (told in (status.waiting or "")) is (on_drift is OnDrift.STOP)
