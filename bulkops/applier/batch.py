@@ -120,7 +120,7 @@ class Batches:
         self, shape: Entity, names: tuple[str, ...], changes: Sequence[Change]
     ) -> dict[int, Finding]:
         keys = {c.n: tuple(c.key.values()) for c in changes if can_be_asked_for(shape, c.key)}
-        beside = {c.n: key for c in changes if c.n in keys and (key := self._beside(c, names))}
+        beside = {c.n: old for c in changes if c.n in keys and (old := self._beside(c, names))}
         asked = [*keys.values(), *beside.values()]
         records = await find_by_key(self._target, shape, names, asked) if keys else {}
         found: dict[int, Finding] = {}
