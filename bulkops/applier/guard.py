@@ -92,8 +92,8 @@ class Guard:
         """Raises what the target's reads raise."""
         now = await self._now(changes)
         seen = self._seen(changes, now)
-        drifted = [change for change in changes if (one := seen.findings.get(change.n)) and one.is_drift]
-        return self._seen(changes, now) if await self._learn_people(drifted, now) else seen
+        held = [change for change in changes if (one := seen.findings.get(change.n)) and one.is_drift]
+        return self._seen(changes, now) if await self._learn_people(held, now) else seen
 
     def _seen(self, changes: Sequence[Change], now: _Now) -> Seen:
         seen = Seen()

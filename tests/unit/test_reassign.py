@@ -429,6 +429,29 @@ async def test_what_is_left_out_is_told(reassigned: Reassigned) -> None:
     ]
 
 
+async def test_a_role_that_the_giver_has_no_more_cannot_be_given_back(reassigned: Reassigned) -> None:
+    """The plan says of how many pieces of work; the role that is kept is a premise."""
+    rows: Rows = {"Tasks": [task(3), task(4, assignedResourceRoleID=ENGINEER)]}
+    plan = await reassigned.plan(rows, job("lee14"))
+    assert plan.header.extra["lasting"] == [
+        "1 Tasks in a role that Jane Doe (12) does not have: the API gives them back in no such role"
+    ]
+    premises = [change.premise.values for change in plan.changes() if change.premise]
+    assert [values["assignedResourceRoleID"] for values in premises] == [SENIOR, ENGINEER]
+
+
+async def test_a_new_entry_rests_on_the_old_one(reassigned: Reassigned) -> None:
+    """By its key: who was taken out meanwhile has nothing to hand over."""
+    rows: Rows = {
+        "Tasks": [task(8, assignedResourceID=KIM, assignedResourceRoleID=ENGINEER)],
+        "TaskSecondaryResources": [{"id": 90, "taskID": 8, "resourceID": JANE, "roleID": SENIOR}],
+    }
+    plan = await reassigned.plan(rows, job("lee14", entities="[TaskSecondaryResources]"))
+    made, gone = plan.changes()
+    assert made.premise is not None and made.premise.beside == {"taskID": 8, "resourceID": JANE}
+    assert gone.premise is None and gone.waits_for == (made.n,)
+
+
 # --- what it costs, and that it is always the same ------------------------------------------------------
 
 
