@@ -74,6 +74,7 @@ class Premise:
     values: Mapping[str, Scalar]
     tally: Tally | None = None  # what belonged to it
     loses: Mapping[str, Scalar] = field(default_factory=dict)
+    lost_by: str = ""  # the field by which it loses that
     beside: Mapping[str, Scalar] = field(default_factory=dict)
 
 

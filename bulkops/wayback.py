@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,7 +18,7 @@ from bulkops.planner.judging import Judging, clearing, is_rejected
 from bulkops.planner.notices import Notices
 from bulkops.planner.stepplan import Reads
 from bulkops.planner.verdicts import noted, resting
-from bulkops.record import Row, Scalar
+from bulkops.record import Created, Row, Scalar
 from bulkops.references import find_by_key, key_of, record_id
 from bulkops.reverse import emptied, is_only_cleared, reversal
 from bulkops.schema import Entity
@@ -25,6 +26,8 @@ from bulkops.scratch import open_scratch
 from bulkops.targets.autotask.rules import Finding
 from bulkops.targets.base import RecordData
 
+_FOLLOW = ("departmentID",)  # what the API sets with a task's primary resource (TaskEntity.htm)
+_FALLEN = ", which it needs, is rejected: "
 A_READ = 500  # records that one query can ask for by id
 
 
@@ -122,6 +125,7 @@ class OwnRows:
         self._aside = aside
         self._labels = labels
         self._places = array("q", [0]) * (last - first + 1)
+        self._made: array[int] | None = None  # by number in the plan, the record of each row
         self._before = 0
 
     def number(self, before: int, needs: Needs) -> None:
@@ -139,7 +143,22 @@ class OwnRows:
             is_done = fate.state is RowState.APPLIED or is_only_cleared(fate)
             is_open = fate.state is RowState.HELD and self._plan.sent_at(fate.change.n) is not None
             if is_done or is_open or fate.is_in_doubt:
-                yield fate
+                yield self._resolved(fate) if fate.change.waits_for else fate
+
+    def _resolved(self, fate: Fate) -> Fate:
+        """With ids where the change referred to what the plan was to create."""
+        created = {name: diff.after for name, diff in fate.change.fields.items()}
+        numbers = {name: after.change for name, after in created.items() if isinstance(after, Created)}
+        if not numbers or fate.change.action is not Action.UPDATE:
+            return fate
+        if self._made is None:
+            self._made = array("q", (id or 0 for _, _, _, id in self._plan.endings()))
+        made = self._made
+        fields = {
+            name: replace(diff, after=made[numbers[name] - 1] or diff.after) if name in numbers else diff
+            for name, diff in fate.change.fields.items()
+        }
+        return replace(fate, change=replace(fate.change, fields=fields))
 
     def place(self, n: int) -> int:
         return self._places[n - self._first]
@@ -156,15 +175,22 @@ class OwnRows:
         back = reversal(fate, shape, current, self._aside, self._labels)
         if back.action is not Action.UPDATE or current is None:
             return back
-        fields = {**back.fields, **emptied(fate.written.loses, shape, current)}
-        return replace(back, fields=fields, notes=self._moved_on(fate, shape, current))
+        premise = fate.written.premise
+        is_due = premise is not None and premise.lost_by in back.fields
+        lost = emptied(fate.written.loses, shape, current) if is_due else {}
+        return replace(back, fields={**back.fields, **lost}, notes=self._moved_on(fate, shape, current))
 
     def _moved_on(self, fate: Fate, shape: Entity, current: RecordData) -> tuple[str, ...]:
         """What of its own premise is other by now: work that was finished since goes back all the same."""
         premise = fate.change.premise
         if premise is None or (premise.entity, premise.id) != (fate.change.entity, fate.change.id):
             return ()
-        own = {name: value for name, value in premise.values.items() if _is_told(shape, name)}
+        follows = {*fate.change.loses, *(_FOLLOW if "assignedResourceID" in fate.change.fields else ())}
+        own = {
+            name: value
+            for name, value in premise.values.items()
+            if name not in follows and _is_told(shape, name)
+        }
         change = replace(fate.change, premise=replace(premise, values=own))
         return tuple(f"since then: {text}" for text in strayed(shape, change, current, self._labels).texts)
 
@@ -196,7 +222,8 @@ class WayBack:
         needs = self._shared.needs
         change = self._unless_fallen(fate, change)
         if change.action is Action.REJECTED:
-            needs.fell(change.n, change.reason or "", is_so=_is_open(fate, self._shape, current))
+            root = (change.reason or "").rpartition(_FALLEN)[2]  # a chain is told by what it begins with
+            needs.fell(change.n, root, is_so=_is_open(fate, self._shape, current))
         return replace(change, waits_for=self._rows.waits_for(fate, change, needs), barrier=before)
 
     def _unless_fallen(self, fate: Fate, change: Change) -> Change:
@@ -207,7 +234,7 @@ class WayBack:
         )
         if fell is None:
             return change
-        return unsent(change, f"row {fell[0]}, which it needs, is rejected: {fell[1]}")
+        return unsent(change, f"row {fell[0]}{_FALLEN}{fell[1]}")
 
     async def _taken_back(
         self, fates: Sequence[Fate], records: Sequence[RecordData | None]
@@ -223,19 +250,24 @@ class WayBack:
         return [self._with(change, found.get(change.n, ()), record) for change, record in met]
 
     async def _unless_there(self, changes: Sequence[Change]) -> Sequence[Change]:
-        """What would come back, but is there again already, stays."""
-        keys = {change.n: change.key for change in changes if change.action is Action.CREATE}
-        if not keys:
-            return changes
-        names = list(next(iter(keys.values())))
-        wanted, target = [tuple(key.values()) for key in keys.values()], self._shared.reads.target
-        found = await self._shared.reads.timed(find_by_key(target, self._shape, names, wanted))
-        there: dict[int, Sequence[RecordData]] = {
-            n: found.get(key_of(key.values()), ()) for n, key in keys.items()
-        }
+        """What would come back, but is there again already, stays; unless the way back takes that away."""
+        keys: dict[tuple[str, ...], list[Change]] = defaultdict(list)
+        for change in changes:
+            if change.action is Action.CREATE:
+                keys[tuple(change.key)].append(change)
+        there: dict[int, int] = {}
+        for names, members in keys.items():
+            wanted = [tuple(change.key.values()) for change in members]
+            reading = find_by_key(self._shared.reads.target, self._shape, names, wanted)
+            found = await self._shared.reads.timed(reading)
+            for change in members:
+                ids = [record_id(one) for one in found.get(key_of(change.key.values()), ())]
+                gone_by = self._shared.aftermath.gone_by
+                left = [id for id in ids if gone_by(self._shape.name, id) is None]
+                there |= {change.n: left[0]} if left else {}
         return [
-            replace(change, action=Action.UNCHANGED, fields={}, id=record_id(there[change.n][0]))
-            if there.get(change.n)
+            replace(change, action=Action.UNCHANGED, fields={}, id=there[change.n])
+            if change.n in there
             else change
             for change in changes
         ]

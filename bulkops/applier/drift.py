@@ -91,9 +91,11 @@ def found_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Val
     return found
 
 
-def recounted(tally: Tally, now: Held) -> str:
-    """What is said where other records belong to a record than the plan saw, or nothing."""
-    was, is_now = tally.records.keys(), now.records.keys()
+def recounted(tally: Tally, now: Held, own: Collection[int] = ()) -> str:
+    """What is said where other records belong to a record than the plan saw, or nothing. `own` are those that
+    the plan itself has written.
+    """
+    was, is_now = tally.records.keys() - set(own), now.records.keys() - set(own)
     if was == is_now:
         return ""
     had = counted(len(was), tally.word) if was else f"no {tally.word}s"

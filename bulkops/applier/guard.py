@@ -250,9 +250,14 @@ class Guard:
         if premise is None or premise.tally is None or (entity, id) != (premise.entity, premise.id):
             return ""
         tally, shape = premise.tally, now.shapes[entity]
-        own = now.records[entity][id].get(tally.field)
-        is_so = _is_own(change) and equal(shape.find(tally.field), own, tally.unless)
-        return "" if is_so or tally.entity in self._written else recounted(tally, now.belonging(tally, id))
+        is_now = now.records[entity][id].get(tally.field)
+        is_so = _is_own(change) and equal(shape.find(tally.field), is_now, tally.unless)
+        if is_so:
+            return ""
+        held = now.belonging(tally, id)
+        others = tally.records.keys() ^ held.records.keys() if tally.entity in self._written else ()
+        own = self._knowledge.ours(tally.entity, others, ()) if others else ()
+        return recounted(tally, held, own)
 
     def described(self, change: Change) -> str:
         """Row and record: `row 3 (tasks.csv:4), update Tasks 12 "Paint"`."""

@@ -147,7 +147,7 @@ def premise_parts(premise: Premise) -> list[Any]:
     parts: list[Any] = [premise.entity, premise.id, encoded(premise.values)]
     more = [
         None if premise.tally is None else _tally_parts(premise.tally),
-        encoded(premise.loses) or None,
+        [premise.lost_by, encoded(premise.loses)] if premise.loses else None,
         encoded(premise.beside) or None,
     ]
     while more and more[-1] is None:
@@ -173,7 +173,8 @@ def premise_of(parts: Sequence[Any] | None) -> Premise | None:
         id=id,
         values=decoded(values),
         tally=_tally_of(tally),
-        loses=decoded(loses or {}),
+        loses=decoded(loses[1]) if loses else {},
+        lost_by=loses[0] if loses else "",
         beside=decoded(beside or {}),
     )
 

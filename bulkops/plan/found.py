@@ -10,10 +10,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from bulkops.change import BELONGING, Before, Change, Unknown
+from bulkops.change import Before, Change, Unknown
 from bulkops.plan.encoding import decoded, dump, encoded, load
 from bulkops.record import Held, Value
-from bulkops.wording import counted
 
 OVERWRITTEN = "overwritten"  # how a reason begins
 Line: TypeAlias = tuple[str, int | None, Before]  # kind, id, what an intent tells
@@ -79,9 +78,6 @@ def overwritten(change: Change, found: Before) -> str | None:
         for name, diff in change.fields.items()
         if name in found and found[name] != diff.after
     ]
-    tally, held = change.premise and change.premise.tally, found.get(BELONGING)
-    if tally and isinstance(held, Held) and held.records.keys() != tally.records.keys():
-        texts.append(f"it had {counted(len(held.records), tally.word)}, and not {len(tally.records):,}")
     return f"{OVERWRITTEN}: {'; '.join(texts)}" if texts else None
 
 

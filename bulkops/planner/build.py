@@ -164,8 +164,9 @@ class _Planning:
         self.lasting: list[str] = []  # what undo could not take back
         self.altered: list[str] = []  # and what it could, but not as it was
         self.also = Besides()
-        self._needed: set[int] = set()  # steps, by place, whose records others need that stay
-        self._deletable: list[bool] = []  # of each step, whether undo deletes what it creates
+        self._needs: list[set[int]] = []  # of each step, by place: the steps that its creates need
+        self._stays: list[bool] = []  # whether undo leaves what it creates
+        self._goes: list[bool] = []  # or deletes it
         self._job = job
         self._reads = reads
         self._links = links
@@ -189,6 +190,7 @@ class _Planning:
         labels = [kind for name in self._job.limits if (kind := label_kind(name, ready.entity))]
         notices = Notices(ready.step.name, ready.entity)
         again = Again(ready.step.name)
+        ends, needs = list(accumulate(step.rows for step in self.steps)), set[int]()
         coverage = Coverage(ready.entity, has_aside=bool(ready.aside))
         with SeenKeys() as seen:
             planner = StepPlanner(
@@ -208,12 +210,14 @@ class _Planning:
                     notices.add(change)
                     again.add(row, change)
                     coverage.add(change)
-                    if change.action is Action.CREATE and coverage.lasts:
-                        self._needed.update(self._step_of(n) for n in change.waits_for)
+                    if change.action is Action.CREATE and change.waits_for:
+                        needs.update(bisect_left(ends, n) for n in change.waits_for)
                 if self._progress and planner.taken != told:
                     told = planner.taken
                     self._progress(ready.step.name, told)
-        self._deletable.append("delete" in ready.entity.can)
+        self._needs.append(needs)
+        self._stays.append(coverage.lasts)
+        self._goes.append("delete" in ready.entity.can)
         self._note_step(ready, self._n - first)
         self.lasting += coverage.lasting()
         self.altered += [*coverage.altered(), *notices.altered()]
@@ -256,14 +260,14 @@ class _Planning:
             )
         )
 
-    def _step_of(self, n: int) -> int:
-        """The place of the step that has row `n`; the one that is planned now comes after all others."""
-        return bisect_left(list(accumulate(step.rows for step in self.steps)), n)
-
     def needed(self) -> list[str]:
-        """What undo does not delete, since what refers to it stays."""
-        steps = sorted(n for n in self._needed if n < len(self._deletable) and self._deletable[n])
-        return [f"the created {self.steps[n].entity} that those refer to" for n in steps]
+        """What undo does not delete, since what refers to it stays, be it by way of others."""
+        found: set[int] = set()
+        for place in reversed(range(len(self.steps))):  # what is needed stands before, or is the step's own
+            if self._needs[place] and (self._stays[place] or place in found):
+                found |= self._needs[place]
+        steps = sorted(place for place in found if place < len(self.steps) and self._goes[place])
+        return [f"the created {self.steps[place].entity} that those refer to" for place in steps]
 
     def labelled(self, shapes: Mapping[str, Mapping[str, Any]]) -> Labels:
         """The labels of picklists and the names of people; `shapes` as the header keeps them."""

@@ -138,7 +138,8 @@ class Judging:
 
         `shapes` as a plan's header keeps them.
         """
-        people = {str(record["id"]): full_name(record) for record in self._related.read(RESOURCES)}
+        read = self._related.read(RESOURCES)
+        people = {str(record["id"]): name for record in read if (name := full_name(record))}
         found = {entity: dict(fields) for entity, fields in labels.items()}
         for entity, facts in shapes.items() if people else ():
             for name, field in facts["fields"].items():

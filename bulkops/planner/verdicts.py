@@ -82,7 +82,9 @@ def resting(change: Change, findings: Sequence[Finding], before: RecordData | No
     if (premise.entity, premise.id) != (change.entity, change.id):
         return change
     loses = {name: (before or {}).get(name) for name in names}
-    return replace(change, premise=replace(premise, tally=premise.tally or tally, loses=loses))
+    lost_by = next((finding.about for finding in findings if finding.loses), "")
+    tally = premise.tally or tally
+    return replace(change, premise=replace(premise, tally=tally, loses=loses, lost_by=lost_by))
 
 
 def noted(change: Change, findings: Sequence[Finding]) -> Change:

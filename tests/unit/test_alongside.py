@@ -294,3 +294,35 @@ async def test_undo_says_what_is_not_applied_yet(tmp_path: Path) -> None:
     await apply(plan, target)
     (tmp_path / "back.plan").unlink()
     assert not [text for text in (await undone(tmp_path, target)).header.warnings if "pending" in text]
+
+
+async def test_hours_come_back_only_with_the_status(tmp_path: Path) -> None:
+    """Somebody opened the task again and set it to no hours: that stays, and the rest goes back."""
+    target = firm()
+    step = COMPLETED.replace("status: State", "status: State, title: {value: x}")
+    await apply(await planned(tmp_path, target, step), target)
+    target.rows["Tasks"][3] |= {"status": 8, "remainingHours": 0.0}
+    (back,) = (await undone(tmp_path, target)).changes()
+    assert sent(back) == {"title": ("x", "T3")}
+
+
+async def test_a_foreign_task_holds_its_project_though_the_plan_writes_others(tmp_path: Path) -> None:
+    """What the plan itself has written is left out, and nothing else."""
+    target = firm()
+    target.load("Tasks", {"id": 9, "title": "T9", "projectID": 61, "taskType": 1, **OPEN})
+    rename = (
+        "  - {name: a, entity: Tasks, action: update, source: {file: a.csv}, match: [id],"
+        " fields: {id: Id, title: Text}}\n"
+    )
+    (tmp_path / "a.csv").write_text("Id,Text\n9,new\n", "utf-8")
+    plan = await planned(tmp_path, target, rename, PROJECT)
+    target.load("Tasks", {"id": 5, "title": "Theirs", "projectID": 60, "taskType": 1, **OPEN})
+    counts = (await apply(plan, target)).counts
+    assert (counts["applied"], counts["held"]) == (1, 1)
+    assert "it had 2 open tasks and has 3 now" in (plan.fate(2).reason or "")
+
+
+async def test_a_task_that_is_created_complete_loses_nothing(tmp_path: Path) -> None:
+    """There were no hours before."""
+    plan = await planned(tmp_path, firm(), MORE.replace("{value: New}", "{value: Complete}"))
+    assert not any("remainingHours" in text for text in plan.header.extra["altered"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bulkops.change import Action
 from bulkops.job import load_job
 from bulkops.plan import Plan
 from bulkops.planner.build import build_plan
+from bulkops.record import Scalar
 from bulkops.reverse import GONE
 from bulkops.targets.memory import MemoryTarget
 from bulkops.undo import build_undo
@@ -72,3 +74,73 @@ async def test_what_says_more_is_gone_for_good(
     assert undo.change(1).action is Action.REJECTED
     assert GONE in (undo.change(1).reason or "")
     assert Plan.open(tmp_path / "x.plan").header.extra["lasting"]
+
+
+async def test_what_is_there_again_stays(tmp_path: Path) -> None:
+    """Undone twice, or put back by somebody: the one that is there is named, and no second one is made. Links
+    of which one says less than another are looked for by what each says.
+    """
+    links = [{"id": 90, "ticketID": n, "resourceID": 12, "roleID": role} for n, role in ((3, 5),)]
+    target = MemoryTarget({"TicketSecondaryResources": links})
+    undo = await taken_back(tmp_path, target, "TicketSecondaryResources")
+    assert (await apply_plan(undo, target)).counts["applied"] == 1
+    (id,) = target.rows["TicketSecondaryResources"]
+    again = await build_undo(Plan.open(tmp_path / "x.plan"), target, tmp_path / "again.plan")
+    assert [(change.action, change.id) for change in again.changes()] == [(Action.UNCHANGED, id)]
+
+
+async def test_links_are_looked_for_by_what_each_says(tmp_path: Path) -> None:
+    """One without a role among those with one."""
+    rows: list[Mapping[str, Scalar]] = [
+        {"id": 90, "ticketID": 3, "resourceID": 12, "roleID": 5},
+        {"id": 91, "ticketID": 3, "resourceID": 13, "roleID": None},
+        {"id": 92, "ticketID": 4, "resourceID": 12, "roleID": 5},
+    ]
+    target = MemoryTarget({"TicketSecondaryResources": rows})
+    (tmp_path / "gone.csv").write_text("id\n90\n91\n92\n", "utf-8")
+    (tmp_path / "job.yaml").write_text(JOB.format(entity="TicketSecondaryResources"), "utf-8")
+    plan = await build_plan(load_job(tmp_path / "job.yaml"), target, tmp_path / "x.plan")
+    await apply_plan(plan, target)
+    undo = await build_undo(plan, target, tmp_path / "x.undo.plan")
+    assert [dict(change.key) for change in undo.changes()] == [
+        {name: value for name, value in row.items() if name != "id" and value is not None}
+        for row in reversed(rows)
+    ]
+
+
+MADE = """\
+version: 1
+name: made
+tenant: acme
+limits: {update: {percent: 100}, delete: {percent: 100}}
+steps:
+  - {name: people, entity: Contacts, action: create, source: {file: people.csv}, match: [lastName],
+     fields: {lastName: Name, firstName: Name, companyID: {value: 7}, isActive: {value: 1}}}
+  - {name: tickets, entity: Tickets, action: update, source: {file: tickets.csv}, match: [id],
+     fields: {id: Id, contactID: {column: Who, from: people}}}
+"""
+
+
+async def test_what_points_to_a_created_record_points_back_before_that_goes(tmp_path: Path) -> None:
+    """Forward, undo, forward: the reference is taken back first, then the record; and again."""
+    target = MemoryTarget(
+        {
+            "Companies": [{"id": 7, "companyName": "Acme", "isActive": True}],
+            "Contacts": [{"id": 70, "firstName": "Old", "lastName": "Old", "companyID": 7, "isActive": 1}],
+            "Tickets": [{"id": 3, "title": "T", "companyID": 7, "contactID": 70, "status": 1}],
+        }
+    )
+    (tmp_path / "people.csv").write_text("Name\nNew\n", "utf-8")
+    (tmp_path / "tickets.csv").write_text("Id,Who\n3,New\n", "utf-8")
+    (tmp_path / "job.yaml").write_text(MADE, "utf-8")
+    for n in (1, 2):
+        plan = await build_plan(load_job(tmp_path / "job.yaml"), target, tmp_path / f"{n}.plan")
+        assert (await apply_plan(plan, target)).counts["applied"] == 2
+        made = target.rows["Tickets"][3]["contactID"]
+        assert made != 70 and made in target.rows["Contacts"]
+        undo = await build_undo(plan, target, tmp_path / f"{n}.undo.plan")
+        ticket, contact = undo.changes()
+        assert (ticket.action, ticket.fields["contactID"].before) == (Action.UPDATE, made)
+        assert (contact.action, contact.waits_for) == (Action.DELETE, (ticket.n,))
+        assert (await apply_plan(undo, target)).counts["applied"] == 2
+        assert target.rows["Tickets"][3]["contactID"] == 70 and list(target.rows["Contacts"]) == [70]

@@ -56,6 +56,7 @@ def effect(
     amounts: Mapping[str, float] | None = None,
     clears: tuple[str, ...] = (),
     tally: Tally | None = None,
+    about: str = "",
     loses: tuple[str, ...] = (),
     stays: str = "",
 ) -> Finding:
@@ -66,6 +67,7 @@ def effect(
         amounts=amounts or {},
         clears=clears,
         tally=tally,
+        about=about,
         loses=loses,
         stays=stays,
     )

@@ -246,7 +246,10 @@ def completion(case: Case) -> Iterator[Finding]:
     elif case.writes("status"):
         text = "completing a task, the API sets its remainingHours to 0, and keeps it so"
         stays = "whose remainingHours come back only where they can be read and the API takes them"
-        yield effect(text, loses=("remainingHours",), stays=stays)
+        if case.is_update and case.entity.find("remainingHours") is not None:
+            yield effect(text, about="status", loses=("remainingHours",), stays=stays)
+        else:
+            yield effect(text)
 
 
 def portal(case: Case) -> Iterator[Finding]:
