@@ -51,9 +51,13 @@ class Batches:
         self._guard = Guard(plan, target, knowledge, on_drift)
         self._batches: OrderedDict[int, _Batch] = OrderedDict()
 
-    async def seen(self, changes: Sequence[Change]) -> Seen:
-        """Why some of these must not be sent, and what others find. Raises what the target's reads raise."""
-        told = Seen()
+    async def seen(self, changes: Sequence[Change], *, again: Sequence[Change] = ()) -> Seen:
+        """Why some of these must not be sent, and what others find. Raises what the target's reads raise.
+
+        `again`: updates and deletes whose request was lost, and that are sent once more.
+        """
+        resting = [change for change in again if change.premise is not None and not change.cleared]
+        told = await self._guard.look_again(resting) if resting else Seen()
         for change in changes:
             if self._is_read(change):
                 seen = (await self._batch(change.n)).seen

@@ -84,11 +84,17 @@ def found_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Val
         now = record.get(field.name)
         if not equal(field, now, diff.before):
             found[name] = diff.after if equal(field, now, diff.after) else before_value(field, now)
-    for name, known in change.loses.items():
-        now = record.get(name)
-        if now is not None and not equal(shape.find(name), now, known):
-            found[name] = now
     return found
+
+
+def lost_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Value | Unknown]:
+    """What `record` holds in the fields that the API empties, where the plan knew something else."""
+    held = {name: record.get(name) for name in change.loses}
+    return {
+        name: now
+        for name, now in held.items()
+        if now is not None and not equal(shape.find(name), now, change.loses[name])
+    }
 
 
 def recounted(tally: Tally, now: Held, own: Collection[int] = ()) -> str:

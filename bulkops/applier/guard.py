@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bulkops.applier.drift import WHO, Drift, drifted, found_in, recounted, restated, strayed
+from bulkops.applier.drift import WHO, Drift, drifted, found_in, lost_in, recounted, restated, strayed
 from bulkops.applier.known import KnownNames
 from bulkops.change import BELONGING, Action, Before, Change, equal
 from bulkops.errors import CallError, NotSentError, RefusedError, StopError
@@ -94,6 +94,25 @@ class Guard:
         seen = self._seen(changes, now)
         held = [change for change in changes if (one := seen.findings.get(change.n)) and one.is_drift]
         return self._seen(changes, now) if await self._learn_people(held, now) else seen
+
+    async def look_again(self, changes: Sequence[Change]) -> Seen:
+        """The same for what is sent once more: its own fields were looked at when that was decided, and what
+        it rests on may be another since.
+        """
+        now, seen = await self._now(changes), Seen()
+        for change in changes:
+            premise = change.premise
+            record = now.record(premise.entity, premise.id) if premise is not None else None
+            if premise is None or record is None:
+                continue
+            shape, labels = now.shapes[premise.entity], self._names.labels(premise.entity)
+            if _is_own(change) and (before := self._lost(shape, change, record, now)):
+                seen.before[change.n] = before
+            drift = strayed(shape, change, record, labels, self._names.people)
+            reason = self._reason(change, premise.entity, premise.id, drift, now)
+            if reason and not self._overwrites:
+                seen.findings[change.n] = Finding(kind=Kind.HELD, reason=reason, is_drift=True)
+        return seen
 
     def _seen(self, changes: Sequence[Change], now: _Now) -> Seen:
         seen = Seen()
@@ -212,16 +231,16 @@ class Guard:
             drift = strayed(shape, change, record, labels, who)
         else:
             drift = drifted(shape, change, record, labels, who)
-            if before := self._found(shape, change, record, now):
+            if before := {**found_in(shape, change, record), **self._lost(shape, change, record, now)}:
                 seen.before[change.n] = before
         if drift.is_done:
             seen.findings[change.n] = Finding(kind=Kind.UNCHANGED)
         elif not self._overwrites and (reason := self._reason(change, entity, id, drift, now)):
             seen.findings[change.n] = Finding(kind=Kind.HELD, reason=reason, is_drift=True)
 
-    def _found(self, shape: Entity, change: Change, record: RecordData, now: _Now) -> Before:
-        """What undo restores instead of what the plan saw."""
-        before: Before = found_in(shape, change, record)
+    def _lost(self, shape: Entity, change: Change, record: RecordData, now: _Now) -> Before:
+        """What undo restores beside what is written, instead of what the plan saw."""
+        before: Before = lost_in(shape, change, record)
         tally = self._tally(change)
         if tally is None or change.premise is None or not _is_own(change):
             return before

@@ -231,7 +231,8 @@ class Sender:
 
     async def _read_for(self, lane: Lane, works: list[Work]) -> list[Work]:
         """Those of `works` that may be armed: with their floors; not those of which a read says otherwise."""
-        seen = await self._batches.seen([work.change for work in works if not work.is_again])
+        again = [w.change for w in works if w.is_again and w.change.action is not Action.CREATE]
+        seen = await self._batches.seen([w.change for w in works if not w.is_again], again=again)
         found = seen.findings
         for work in works:
             if work.change.action is Action.CREATE and not work.is_again:

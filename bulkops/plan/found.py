@@ -87,4 +87,6 @@ def _shown(value: object) -> str:
 
 def _is_own(change: Change, name: str, value: Value | Unknown | Held) -> bool:
     diff = change.fields.get(name)
-    return diff is None or value == diff.after or (name in change.cleared and value is None)
+    if diff is None:  # emptied by the API, along with what is written: not while that is still to be sent
+        return False
+    return value == diff.after or (name in change.cleared and value is None)

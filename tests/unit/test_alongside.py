@@ -12,6 +12,7 @@ import pytest
 from bulkops.applier import apply_plan
 from bulkops.change import Action, Change, FieldDiff, Unknown
 from bulkops.job import load_job
+from bulkops.journal import Journal
 from bulkops.plan import Plan
 from bulkops.plan.encoding import change_from_json, change_to_json
 from bulkops.planner.build import build_plan
@@ -326,3 +327,48 @@ async def test_a_task_that_is_created_complete_loses_nothing(tmp_path: Path) -> 
     """There were no hours before."""
     plan = await planned(tmp_path, firm(), MORE.replace("{value: New}", "{value: Complete}"))
     assert not any("remainingHours" in text for text in plan.header.extra["altered"])
+
+
+async def lost_half_way(folder: Path, target: MemoryTarget) -> Plan:
+    """The intent was durable, the request never arrived, and the process died."""
+    plan = plan_of(folder, [closing(1, 60, dict.fromkeys((3, 4), OPEN))])
+    journal = Journal.open(plan.path)
+    await journal.intent([1])
+    await journal.close(calls_read=0, calls_write=0, elapsed_s=0, waiting=None)
+    return plan
+
+
+async def test_what_a_row_rests_on_is_looked_at_before_it_is_sent_once_more(tmp_path: Path) -> None:
+    """Somebody completed a task between the kill and the next run: held, as it would have been before."""
+    target = firm()
+    plan = await lost_half_way(tmp_path, target)
+    target.rows["Tasks"][4]["status"] = 5
+    assert (await apply(plan, target)).counts["held"] == 1
+    assert "it had 2 open tasks and has 1 now" in (plan.fate(1).reason or "")
+    assert target.writes == []
+
+
+async def test_what_was_there_when_it_was_sent_once_more_is_restored(tmp_path: Path) -> None:
+    """Hours of one task, another task done, one more: what the second request really ended."""
+    target = firm()
+    plan = await lost_half_way(tmp_path, target)
+    target.rows["Tasks"][4] |= DONE
+    target.rows["Tasks"][3]["remainingHours"] = 1.25
+    target.load("Tasks", {"id": 5, "title": "New", "projectID": 60, "status": 1, "remainingHours": 9.0})
+    assert (await apply(plan, target, OnDrift.OVERWRITE)).counts["applied"] == 1
+    for id in (3, 5):
+        target.rows["Tasks"][id] |= DONE
+    back = {change.id: sent(change) for change in (await undone(tmp_path, target)).changes()}
+    assert back == {
+        60: {"status": (5, 1)},
+        5: {"status": (5, 1), "remainingHours": (0.0, 9.0)},
+        3: {"status": (5, 8), "remainingHours": (0.0, 1.25)},
+    }
+
+
+async def test_a_row_sent_once_more_over_nothing_foreign_is_applied(tmp_path: Path) -> None:
+    """The very tasks that the plan saw."""
+    target = firm()
+    plan = await lost_half_way(tmp_path, target)
+    assert (await apply(plan, target)).counts["applied"] == 1
+    assert [write.entity for write in target.writes] == ["Projects"]
