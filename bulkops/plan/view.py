@@ -239,10 +239,9 @@ class Plan:
         return {n: (kind, id, reason) for n, kind, id, reason, _ in found}, lines
 
     def sent_at(self, n: int) -> float | None:
-        """When the request for row `n` was last about to leave, as epoch seconds; None where it never was."""
+        """When the request for row `n` last may have left, as epoch seconds; None where none did."""
         with storage.reading(self._file) as connection:
-            asked = "SELECT max(at) FROM journal WHERE n = ? AND kind = 'intent'"
-            found: float | None = connection.execute(asked, (n,)).fetchone()[0]
+            found: float | None = connection.execute(_SENT, (n,)).fetchone()[0]
         return found
 
     def status(self) -> Status:
@@ -314,6 +313,10 @@ _ENDS = """SELECT (SELECT min(n) FROM rows), (SELECT max(n) FROM rows),
                   (SELECT min(n) FROM changes), (SELECT max(n) FROM changes)"""
 _LAST_WORDS = """SELECT kind, count(*) FROM
                      (SELECT kind, max(seq) FROM journal WHERE n BETWEEN ? AND ? GROUP BY n) GROUP BY kind"""
+# An intent that was withdrawn at once never left.
+_SENT = """SELECT max(at) FROM (SELECT at, kind, lead(kind) OVER w AS next, lead(id) OVER w AS next_id
+                              FROM journal WHERE n = ? WINDOW w AS (ORDER BY seq))
+           WHERE kind = 'intent' AND NOT (ifnull(next, '') = 'withdrawn' AND next_id IS NULL)"""
 _STRANGE = "SELECT count(*) FROM journal WHERE n < 1 OR n > ?"
 # A killed run noted its calls a while before its end; what the journal has of it is a better count.
 _RUNS = """SELECT count(*), ifnull(sum(calls_read), 0),

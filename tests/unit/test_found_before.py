@@ -139,3 +139,21 @@ def test_an_unknown_field_of_the_story_is_nobodys(tmp_path: Path) -> None:
     """What the change does not write is not restored by it."""
     change: Change = ONE.as_found({"city": "x"})
     assert change == ONE
+
+
+@pytest.mark.parametrize(
+    ("kinds", "may_have_left"),
+    [((), True), ((Kind.WITHDRAWN,), False), ((Kind.DOUBT, Kind.HELD, Kind.WITHDRAWN), True)],
+    ids=["killed", "withdrawn at once", "held, and pending again by hand"],
+)
+async def test_what_was_withdrawn_at_once_was_never_sent(
+    tmp_path: Path, kinds: tuple[Kind, ...], may_have_left: bool
+) -> None:
+    """So undo has nothing to say of it, even where it is held later."""
+    plan = plan_of(tmp_path, [ONE])
+    journal = Journal.open(plan.path)
+    await journal.intent([1])
+    for kind in kinds:
+        journal.note(Entry(kind=kind, n=1))
+    await journal.close(calls_read=0, calls_write=0, elapsed_s=0, waiting=None)
+    assert (plan.sent_at(1) is not None) is may_have_left
