@@ -164,7 +164,9 @@ class Handing:
         self._held.on_it.add((entry.link, taker.id))
         given = cells | self._given(taker, number(entry.record.get(kind.role)))
         premise = replace(self._premise(entry.work), beside=self._instead_of(entry))
-        self._one.rows.put(given, line=id, premise=premise)
+        # On a call goes who has the work: not before that is theirs, and not where it stays.
+        needs = FromStep(step=led.entity, key=(str(entry.leads),)) if led and taker.id == follows else None
+        self._one.rows.put(given, line=id, premise=premise, needs=needs)
         self._gone(entry, cells | {TO: taker.person.name}, taker=taker)
 
     def _instead_of(self, entry: Entry) -> dict[str, Scalar]:

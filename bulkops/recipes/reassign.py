@@ -79,7 +79,14 @@ class Reassignment:
         self._read_where()
         self._check_division()
         self._stages = tuple(
-            stage(kind, shapes[kind.entity], shapes[kind.work], whose=recipe.from_, where=recipe.place(""))
+            stage(
+                kind,
+                shapes[kind.entity],
+                shapes[kind.work],
+                whose=recipe.from_,
+                where=recipe.place(""),
+                entities=[one.entity for one in self._kinds()],
+            )
             for kind in self._kinds()
             if kind.entity in shapes and kind.work in shapes
         )

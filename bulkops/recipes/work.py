@@ -7,7 +7,7 @@ Sources: TasksEntity.htm, TicketsEntity.htm, TaskSecondaryResourcesEntity.htm an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bulkops.job.model import FieldSpec, MadeSource, Step, StepAction
@@ -200,9 +200,17 @@ class Stage:
         return name_fields(self.work)
 
 
-def stage(kind: Kind, shape: Entity, work: Entity, *, whose: str, where: str) -> Stage:
-    """The steps that hand a kind of work over. `whose`: for messages; `where`: the recipe's place."""
-    return _entries(kind, shape, work, whose, where) if kind.is_entry else _records(kind, shape, whose, where)
+def stage(
+    kind: Kind, shape: Entity, work: Entity, *, whose: str, where: str, entities: Collection[str]
+) -> Stage:
+    """The steps that hand a kind of work over. `whose`: for messages; `where`: the recipe's place;
+    `entities`: all whose records are handed over.
+    """
+    if not kind.is_entry:
+        return _records(kind, shape, whose, where)
+    led = FOLLOWED.get(kind.entity)
+    after = frozenset({led.entity}) if led is not None and led.entity in entities else frozenset[str]()
+    return _entries(kind, shape, work, whose, where, after=after)
 
 
 def _records(kind: Kind, shape: Entity, whose: str, where: str) -> Stage:
@@ -216,15 +224,19 @@ def _records(kind: Kind, shape: Entity, whose: str, where: str) -> Stage:
     return Stage(kind=kind, shape=shape, work=shape, rows=rows, steps=(step,))
 
 
-def _entries(kind: Kind, shape: Entity, work: Entity, whose: str, where: str) -> Stage:
+def _entries(
+    kind: Kind, shape: Entity, work: Entity, whose: str, where: str, *, after: frozenset[str]
+) -> Stage:
+    """`after`: the step that hands over what these follow."""
     written = [kind.link, kind.person, *([kind.role] if kind.role else [])]
     names = name_fields(work)
     columns = ["id", *names, TO, *([ROLE] if kind.role else []), *written]
     rows = MadeRows(kind.entity, columns, display=f"{kind.entity} of {whose}")
     gone = MadeRows(kind.entity, ["id", *names, kind.link, TO], display=f"{kind.entity} of {whose}")
     made = _step(
-        f"{kind.entity} in", kind, StepAction.CREATE, MadeSource(rows=rows), written=written, where=where
-    )
+        f"{kind.entity} in", kind, StepAction.CREATE, MadeSource(rows=rows, needs=after), written=written,
+        where=where,
+    )  # fmt: skip
     source = MadeSource(rows=gone, needs=frozenset({made.name}))
     out = _step(f"{kind.entity} out", kind, StepAction.DELETE, source, written=["id"], where=where)
     return Stage(kind=kind, shape=shape, work=work, rows=rows, gone=gone, steps=(made, out))

@@ -63,3 +63,27 @@ def test_who_is_active_again_gets_everything_back(desk: Desk) -> None:
     counts = desk.apply("leave.undo.plan")["counts"]
     assert counts["applied"] and counts["rejected"] == counts["held"] == 0
     assert any(row["assignedResourceID"] == daniel for row in desk.simulator.rows("Tasks"))
+
+
+def test_who_follows_the_work_goes_on_the_call_after_it(desk: Desk) -> None:
+    """An entry of a service call waits for the task or ticket that brings its person there, and a tenant that
+    sends nobody else on calls takes it.
+    """
+    desk.simulator.call("switches", {"service_call_resource": "assigned"})
+    people = desk.simulator.rows("Resources")
+    daniel = next(row["id"] for row in people if row["userName"] == "daniel.osei")
+    tasks = desk.simulator.rows("Tasks")
+    helped = {row["taskID"] for row in desk.simulator.rows("TaskSecondaryResources")}
+    mine = [row["id"] for row in tasks if row["assignedResourceID"] == daniel and row["status"] != 5]
+    task = next(id for id in mine if id not in helped)
+    for link in desk.simulator.rows("ServiceCallTasks"):
+        edit = {"items": [{"id": link["id"], "taskID": task}]}
+        desk.simulator.call("edit/ServiceCallTasks", edit)
+    desk.write("leave.yaml", JOB)
+    desk.plan("leave.yaml")
+    rows = desk.run("show", "leave.plan", "--json").rows
+    (work,) = [row["change"] for row in rows if (row["entity"], row["id"]) == ("Tasks", task)]
+    made = [row for row in rows if row["step"] == "ServiceCallTaskResources in"]
+    assert made and all(work in row["waits_for"] for row in made)
+    steps = {one["step"]: one["counts"] for one in desk.apply("leave.plan", code=4)["steps"]}
+    assert steps["ServiceCallTaskResources in"]["applied"] == len(made)
