@@ -11,6 +11,7 @@ import pytest
 
 from bulkops.applier import apply_plan
 from bulkops.change import Action, Change, FieldDiff, Unknown
+from bulkops.errors import InDoubtError
 from bulkops.job import load_job
 from bulkops.journal import Journal
 from bulkops.plan import Plan
@@ -372,3 +373,20 @@ async def test_a_row_sent_once_more_over_nothing_foreign_is_applied(tmp_path: Pa
     plan = await lost_half_way(tmp_path, target)
     assert (await apply(plan, target)).counts["applied"] == 1
     assert [write.entity for write in target.writes] == ["Projects"]
+
+
+async def test_a_task_that_the_plan_creates_first_holds_no_project(tmp_path: Path) -> None:
+    """Creates wait for no step: the task is there before its project is closed, and is the plan's own."""
+    target = firm()
+    target.rows["Companies"][1] = {"id": 1, "companyName": "Acme", "phone": "1", "isActive": True}
+    company = (
+        "  - {name: a, entity: Companies, action: update, source: {file: a.csv}, match: [id],"
+        " fields: {id: Id, phone: Phone}}\n"
+    )
+    (tmp_path / "a.csv").write_text("Id,Phone\n1,2\n", "utf-8")
+    plan = await planned(tmp_path, target, company, PROJECT, MORE)
+    target.script("update", [InDoubtError("slow"), None])  # the company takes longer than the create
+    counts = (await apply(plan, target)).counts
+    order = [(write.action, write.entity) for write in target.writes]
+    assert order.index(("create", "Tasks")) < order.index(("update", "Projects"))
+    assert (counts["applied"], counts["held"]) == (3, 0)
