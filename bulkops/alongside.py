@@ -7,14 +7,13 @@ They are rows of the way back of their own, after those that open their projects
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import count
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff
 from bulkops.plan import Fate, RowState
 from bulkops.record import Row, Scalar, Tally
 from bulkops.references import name_fields
-from bulkops.reverse import emptied, reversal
+from bulkops.reverse import reversal, with_lost
 from bulkops.schema import Entity
 from bulkops.targets.base import RecordData
 from bulkops.wayback import Needs, OwnRows
@@ -87,9 +86,10 @@ class Alongside:
 
     def reversal(self, fate: Fate, shape: Entity, current: RecordData | None) -> Change:
         back = reversal(fate, shape, current, {}, self._labels)
-        if back.action is not Action.UPDATE or current is None:
+        if current is None or back.action is Action.REJECTED:
             return back
-        return replace(back, fields={**back.fields, **emptied(fate.found, shape, current)})
+        (by,) = fate.change.fields
+        return with_lost(back, fate.change, shape, current, by=by, held=fate.found)
 
     def row(self, fate: Fate, current: RecordData | None) -> Row:
         values = {"id": fate.id, **(current or {})}

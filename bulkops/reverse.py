@@ -145,8 +145,27 @@ def _of_update(
     return replace(change, action=Action.UNCHANGED)
 
 
-def emptied(held: Before, shape: Entity, current: RecordData) -> dict[str, FieldDiff]:
-    """What the API set to nothing, as it was: where nobody could read what that was, it stays."""
+def with_lost(
+    back: Change, applied: Change, shape: Entity, current: RecordData, *, by: str, held: Before
+) -> Change:
+    """`back`, with what the API set to nothing when `applied` set the field `by`: as it was, where that field
+    is taken back too, or somebody has done so already. What nobody could read stays.
+    """
+    diff, field = applied.fields.get(by), shape.find(by)
+    is_back = (
+        diff is not None
+        and not equal(field, diff.before, diff.after)
+        and equal(field, current.get(by), diff.before)
+    )
+    lost = _emptied(held, shape, current) if is_back or by in back.fields else {}
+    if not lost:
+        return back
+    told = (f"{by} is as it was already: {', '.join(lost)} comes back without it",) if is_back else ()
+    fields = {**back.fields, **lost}
+    return replace(back, action=Action.UPDATE, fields=fields, notes=(*back.notes, *told))
+
+
+def _emptied(held: Before, shape: Entity, current: RecordData) -> dict[str, FieldDiff]:
     fields: dict[str, FieldDiff] = {}
     for name, was in held.items():
         field, now = shape.find(name), current.get(name)

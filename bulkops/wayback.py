@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import Protocol
 
 from bulkops.applier.drift import strayed
 from bulkops.change import Action, Change, equal
 from bulkops.plan import Fate, Plan, RowState
+from bulkops.plan.encoding import change_from_json
+from bulkops.plan.seal import CHUNK
 from bulkops.planner.aftermath import Aftermath
 from bulkops.planner.collision import unsent
 from bulkops.planner.judging import Judging, clearing, is_rejected
@@ -20,7 +23,7 @@ from bulkops.planner.stepplan import Reads
 from bulkops.planner.verdicts import noted, resting
 from bulkops.record import Created, Row, Scalar
 from bulkops.references import find_by_key, key_of, record_id
-from bulkops.reverse import emptied, is_only_cleared, reversal
+from bulkops.reverse import is_only_cleared, reversal, with_lost
 from bulkops.schema import Entity
 from bulkops.scratch import open_scratch
 from bulkops.targets.autotask.rules import Finding
@@ -127,6 +130,12 @@ class OwnRows:
         self._places = array("q", [0]) * (last - first + 1)
         self._made: array[int] | None = None  # by number in the plan, the record of each row
         self._before = 0
+        self._led: Sequence[OwnRows] = ()
+        self._stored = lru_cache(maxsize=4)(plan.stored)  # chunks that are looked at again and again
+
+    def follow(self, led: Sequence[OwnRows]) -> None:
+        """These are taken back before it, and what rested on their rows rests on what takes those back."""
+        self._led = led
 
     def number(self, before: int, needs: Needs) -> None:
         self._before = before
@@ -169,16 +178,33 @@ class OwnRows:
         """
         places = needs.of(fate.change.n)
         is_there_or_not = change.action in (Action.DELETE, Action.CREATE)
-        return places if is_there_or_not else tuple(place for place in places if place > self._before)
+        own = places if is_there_or_not else tuple(place for place in places if place > self._before)
+        return (*self._followed(fate), *own) if self._led else own
+
+    def _followed(self, fate: Fate) -> Sequence[int]:
+        """The rows of the way back on which it rests as it rested on those that they take back, be it by way
+        of another.
+        """
+        found, unseen = set[int](), deque(fate.change.waits_for)
+        while unseen:
+            n = unseen.popleft()
+            rows = next((one for one in self._led if one._first <= n <= one._last), None)
+            if rows is None:
+                chunk, place = divmod(n - 1, CHUNK)
+                unseen += change_from_json(n, self._stored(chunk)[place]).waits_for
+            else:
+                found.add(rows.place(n))
+        return sorted(found - {0})
 
     def reversal(self, fate: Fate, shape: Entity, current: RecordData | None) -> Change:
         back = reversal(fate, shape, current, self._aside, self._labels)
+        written = fate.written
+        if written.premise is not None and fate.state is RowState.APPLIED and current is not None:
+            by, held = written.premise.lost_by, written.loses
+            back = with_lost(back, written, shape, current, by=by, held=held)
         if back.action is not Action.UPDATE or current is None:
             return back
-        premise = fate.written.premise
-        is_due = premise is not None and premise.lost_by in back.fields
-        lost = emptied(fate.written.loses, shape, current) if is_due else {}
-        return replace(back, fields={**back.fields, **lost}, notes=self._moved_on(fate, shape, current))
+        return replace(back, notes=(*back.notes, *self._moved_on(fate, shape, current)))
 
     def _moved_on(self, fate: Fate, shape: Entity, current: RecordData) -> tuple[str, ...]:
         """What of its own premise is other by now: work that was finished since goes back all the same."""

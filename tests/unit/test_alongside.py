@@ -75,13 +75,14 @@ def sent(change: Change) -> dict[str, Any]:
         ({"status": 8, "remainingHours": None}, DONE, "update", {"status": (5, 8)}),
         ({"status": 8, "remainingHours": 0}, DONE, "update", {"status": (5, 8)}),
         (OPEN, {"status": 5, "remainingHours": 1}, "update", {"status": (5, 8)}),
-        (OPEN, {"status": 8, "remainingHours": 0}, "unchanged", {}),
+        (OPEN, {"status": 8, "remainingHours": 0}, "update", {"remainingHours": (0, 2.5)}),
+        (OPEN, {"status": 8, "remainingHours": 1}, "unchanged", {}),
         (OPEN, {"status": 9, "remainingHours": 0}, "rejected", {}),
         (OPEN, None, "rejected", {}),
     ],
     ids=[
         "as it was", "hours nobody could read", "no hours", "hours that somebody gave it since",
-        "opened by somebody", "given another status", "gone",
+        "opened by somebody", "opened and given hours", "given another status", "gone",
     ],
 )  # fmt: skip
 async def test_a_task_is_opened_again_as_far_as_that_is_known(
@@ -298,12 +299,28 @@ async def test_undo_says_what_is_not_applied_yet(tmp_path: Path) -> None:
     assert not [text for text in (await undone(tmp_path, target)).header.warnings if "pending" in text]
 
 
-async def test_hours_come_back_only_with_the_status(tmp_path: Path) -> None:
-    """Somebody opened the task again and set it to no hours: that stays, and the rest goes back."""
+async def test_hours_come_back_also_where_somebody_opened_the_task(tmp_path: Path) -> None:
+    """They are as the plan left them, as any field that goes back; the plan says that the status was so."""
     target = firm()
     step = COMPLETED.replace("status: State", "status: State, title: {value: x}")
     await apply(await planned(tmp_path, target, step), target)
     target.rows["Tasks"][3] |= {"status": 8, "remainingHours": 0.0}
+    (back,) = (await undone(tmp_path, target)).changes()
+    assert sent(back) == {"title": ("x", "T3"), "remainingHours": (0.0, 2.5)}
+    assert back.notes[0] == "status is as it was already: remainingHours comes back without it"
+
+
+async def test_hours_that_the_plan_did_not_take_stay(tmp_path: Path) -> None:
+    """Somebody had completed the task before it was applied and opened it again after: nothing of that is
+    ours, and only what is goes back.
+    """
+    target = firm()
+    plan = await planned(
+        tmp_path, target, COMPLETED.replace("status: State", "status: State, title: {value: x}")
+    )
+    target.rows["Tasks"][3] |= DONE
+    await apply(plan, target, OnDrift.OVERWRITE)
+    target.rows["Tasks"][3]["status"] = 8
     (back,) = (await undone(tmp_path, target)).changes()
     assert sent(back) == {"title": ("x", "T3")}
 
