@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import bulkops
 from bulkops.alongside import Alongside, entities_along
@@ -26,6 +26,7 @@ from bulkops.planner.aftermath import Aftermath
 from bulkops.planner.judging import Judging
 from bulkops.planner.stepplan import Reads
 from bulkops.planner.totals import Totals
+from bulkops.recipes.work import FOLLOWED
 from bulkops.record import Scalar
 from bulkops.reverse import is_only_cleared, unknown_before
 from bulkops.safety import DEFAULTS, Measured, refusals
@@ -51,7 +52,7 @@ async def build_undo(
     await _refuse(plan, target)
     reads_before = target.calls.read
     reads = Reads(target)
-    ways_back = [_way_back(plan, *one) for one in _steps(plan)][::-1]
+    ways_back = await _in_order(plan, [_way_back(plan, *one) for one in _steps(plan)][::-1], reads)
     entities = [entity for step, _, along in ways_back for entity in (step.entity, *along)]
     with (
         PlanWriter(path) as writer,
@@ -129,13 +130,35 @@ def _steps(plan: Plan) -> Iterator[tuple[StepInfo, int, int]]:
         first += step.rows
 
 
-def _way_back(plan: Plan, step: StepInfo, first: int, last: int) -> tuple[StepInfo, OwnRows, Sequence[str]]:
-    """The step, its rows, and the entities of what the API changed along with them."""
+_Way: TypeAlias = tuple[StepInfo, OwnRows, Sequence[str]]
+"""A step, its rows, and the entities of what the API changed along with them."""
+
+
+def _way_back(plan: Plan, step: StepInfo, first: int, last: int) -> _Way:
     aside: Mapping[str, Mapping[str, Scalar]] = plan.header.extra.get("undo", {})
     labels = plan.header.extra.get("labels", {}).get(step.entity, {})
     rows = OwnRows(plan, first, last, aside=aside.get(step.name, {}), labels=labels)
     has_updates = step.action not in (StepAction.CREATE, StepAction.DELETE)
     return step, rows, entities_along(rows) if has_updates else ()
+
+
+async def _in_order(plan: Plan, ways: Sequence[_Way], reads: Reads) -> list[_Way]:
+    """From the last step to the first. But people come back on a service call only once its task or ticket is
+    theirs again, unless something comes or goes on which such an entry hangs.
+    """
+    ordered = list(ways)
+    made = {step.entity for step, first, last in _steps(plan) if {*"cd"} & {*plan.actions[first - 1 : last]}}
+    for way in reversed(ways):
+        step, rows, _ = way
+        led = FOLLOWED[step.entity].entity if step.entity in FOLLOWED else ""
+        places = [place for place, (one, _, _) in enumerate(ordered) if one.entity == led]
+        if not places or places[-1] < ordered.index(way):
+            continue
+        shape = await reads.timed(reads.target.describe(step.entity))
+        if not made & {led, *(field.reference for field in shape.fields.values())}:
+            rows.follow([ordered[place][1] for place in places])
+            ordered.insert(places[-1], ordered.pop(ordered.index(way)))
+    return ordered
 
 
 class _Undoing:

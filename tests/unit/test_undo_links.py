@@ -144,3 +144,42 @@ async def test_what_points_to_a_created_record_points_back_before_that_goes(tmp_
         assert (contact.action, contact.waits_for) == (Action.DELETE, (ticket.n,))
         assert (await apply_plan(undo, target)).counts["applied"] == 2
         assert target.rows["Tickets"][3]["contactID"] == 70 and list(target.rows["Contacts"]) == [70]
+
+
+CALL = """\
+version: 1
+name: call
+tenant: acme
+limits: {update: {percent: 100}}
+steps:
+  - {name: tasks, entity: Tasks, action: update, source: {file: tasks.csv}, match: [id], ignore: "*",
+     fields: {id: Id, title: Who}}
+  - {name: about, entity: ServiceCallTasks, action: create, source: {file: tasks.csv}, match: [taskID],
+     ignore: "*", fields: {serviceCallID: Call, taskID: Id}}
+  - {name: sent, entity: ServiceCallTaskResources, action: create, source: {file: tasks.csv},
+     match: [serviceCallTaskID], ignore: "*",
+     fields: {serviceCallTaskID: {column: Id, from: about}, resourceID: Who}}
+"""
+
+
+async def test_people_leave_a_call_before_what_they_hang_on_goes(tmp_path: Path) -> None:
+    """Where the plan has made that too, the way back is from the last step to the first, as ever."""
+    target = MemoryTarget(
+        {
+            "Resources": [{"id": n, "firstName": "A", "lastName": "B", "isActive": True} for n in (12, 13)],
+            "ServiceCalls": [{"id": 8, "companyID": 7, "status": 1}],
+            "Tasks": [TASK],
+        }
+    )
+    (tmp_path / "tasks.csv").write_text("Id,Who,Call\n3,12,8\n", "utf-8")
+    (tmp_path / "job.yaml").write_text(CALL, "utf-8")
+    plan = await build_plan(load_job(tmp_path / "job.yaml"), target, tmp_path / "x.plan")
+    assert (await apply_plan(plan, target)).counts["applied"] == 3
+    undo = await build_undo(plan, target, tmp_path / "x.undo.plan")
+    assert [step.name for step in undo.header.steps] == ["sent", "about", "tasks"]
+    assert (await apply_plan(undo, target)).counts["applied"] == 3
+    assert [write.entity for write in target.writes[3:]] == [
+        "ServiceCallTaskResources",
+        "ServiceCallTasks",
+        "Tasks",
+    ]
