@@ -56,7 +56,7 @@ class Batches:
 
         `again`: updates and deletes whose request was lost, and that are sent once more.
         """
-        resting = [change for change in again if change.premise is not None and not change.cleared]
+        resting = [change for change in again if _rests(change) and not change.cleared]
         told = await self._guard.look_again(resting) if resting else Seen()
         for change in changes:
             if self._is_read(change):
@@ -149,6 +149,11 @@ class Batches:
         if premise is None or self.on_drift is OnDrift.OVERWRITE or set(premise.beside) != set(names):
             return ()
         return tuple(premise.beside[name] for name in names)
+
+
+def _rests(change: Change) -> bool:
+    """Whether it is written only while something else is so."""
+    return change.premise is not None or (change.action is Action.DELETE and bool(change.waits_for))
 
 
 def _is_new(change: Change) -> bool:

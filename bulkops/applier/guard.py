@@ -101,6 +101,8 @@ class Guard:
         """
         now, seen = await self._now(changes), Seen()
         for change in changes:
+            if finding := self._unmade(change, now):
+                seen.findings[change.n] = finding
             premise = change.premise
             record = now.record(premise.entity, premise.id) if premise is not None else None
             if premise is None or record is None:
@@ -117,6 +119,8 @@ class Guard:
     def _seen(self, changes: Sequence[Change], now: _Now) -> Seen:
         seen = Seen()
         for change in changes:
+            if finding := self._unmade(change, now):
+                seen.findings[change.n] = finding
             for entity, id, _ in self._watched(change):
                 if now.record(entity, id) is not None:  # else it is gone: the request is answered
                     self._compare(change, entity, id, now, seen)
@@ -151,6 +155,15 @@ class Guard:
         if change.premise is not None and not self._overwrites:
             yield change.premise.entity, change.premise.id, change.premise.values
 
+    def _made_for(self, change: Change) -> Iterator[tuple[int, str, int]]:
+        """What the plan has created so that this may be deleted: number of the row, entity and id. Who
+        overwrites needs none.
+        """
+        if change.action is Action.DELETE and not self._overwrites:
+            for n in change.waits_for:
+                if (created := self._knowledge.created(n)) is not None:
+                    yield n, *created
+
     # --- how it is now ---
 
     async def _now(self, changes: Sequence[Change]) -> _Now:
@@ -158,6 +171,8 @@ class Guard:
         for change in changes:
             for entity, id, names in self._watched(change):
                 wanted[entity][id].update(names)
+            for _, entity, id in self._made_for(change):
+                wanted[entity][id].update(())
         tallies = {tally.entity for change in changes if (tally := self._tally(change))}
         shapes = {entity: (await self._knowledge.of(entity)).shape for entity in {*wanted, *tallies}}
         lost = {(change.entity, name) for change in changes for name in change.loses}
@@ -223,6 +238,16 @@ class Guard:
         return {id: Held(records=records) for id, records in found.items()}
 
     # --- what it means ---
+
+    def _unmade(self, change: Change, now: _Now) -> Finding | None:
+        """Whether somebody has taken away what is to be there instead of what is deleted."""
+        for n, entity, id in self._made_for(change):
+            if entity in now.records and now.record(entity, id) is None:
+                hidden = ", or this API user may not see it" if now.shapes[entity].is_restricted else ""
+                told = f"{entity} {id}, which row {n} created first, is not there any more{hidden}"
+                reason = f"{told}: it was deleted since, so this stays. Plan the job again"
+                return Finding(kind=Kind.HELD, reason=reason, is_drift=True)
+        return None
 
     def _compare(self, change: Change, entity: str, id: int, now: _Now, seen: Seen) -> None:
         shape, record = now.shapes[entity], now.records[entity][id]

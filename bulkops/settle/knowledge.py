@@ -88,9 +88,10 @@ class Knowledge:
         self._journal = journal
         self._target = target
         self._resolved = resolved
+        self._letters = plan.actions
         self._known: dict[str, Known] = {}
-        rows = [step.rows for step in plan.header.steps if step.rows]
-        self._firsts = [1, *(1 + before for before in accumulate(rows[:-1]))]
+        self._steps = [step for step in plan.header.steps if step.rows]
+        self._firsts = [1, *(1 + before for before in accumulate(step.rows for step in self._steps[:-1]))]
 
     async def of(self, entity: str) -> Known:
         """What is known of the entity; the shape as the plan keeps it, else asked for."""
@@ -114,12 +115,10 @@ class Knowledge:
 
     def _made(self, entity: str) -> Iterator[tuple[int, int]]:
         """The creates of the entity that were applied: number and id."""
-        letters = self._plan.actions
         for first, last in self._ranges(entity):
             for n in range(first, last + 1):
-                id = self._journal.created_id(n)
-                if id is not None and letters[n - 1] == "c" and self._journal.kind(n) is Kind.APPLIED:
-                    yield n, id
+                if (made := self.created(n)) is not None:
+                    yield n, made[1]
 
     def _ranges(self, entity: str) -> Iterator[tuple[int, int]]:
         first = 1
@@ -169,6 +168,13 @@ class Knowledge:
     def made(self, n: int) -> int | None:
         """The record of change `n`, where it is known."""
         return self._journal.created_id(n)
+
+    def created(self, n: int) -> tuple[str, int] | None:
+        """Entity and id of the record that change `n` has created, where it has."""
+        id = self._journal.created_id(n)
+        if id is None or self._journal.kind(n) is not Kind.APPLIED or self._letters[n - 1] != "c":
+            return None
+        return self._steps[bisect_right(self._firsts, n) - 1].entity, id
 
     async def learn(self, known: Known, doubts: Sequence[Doubt]) -> None:
         """Reads some of our own records back: who created them, what the server made of them.

@@ -21,7 +21,7 @@ from bulkops.progress import OnDrift
 from bulkops.record import Held, Premise, Scalar, Tally
 from bulkops.targets.memory import MemoryTarget
 from bulkops.undo import build_undo
-from tests.unit.test_drift import apply, plan_of
+from tests.unit.test_drift import again, apply, plan_of
 
 Task = Mapping[str, Scalar]
 
@@ -289,7 +289,7 @@ async def test_undo_says_what_is_not_applied_yet(tmp_path: Path) -> None:
     )
     plan = plan_of(tmp_path, [closing(n, 59 + n, {}) for n in (1, 2, 3)])
     await apply_plan(plan, target, stop_after=1)
-    target = MemoryTarget({entity: rows.values() for entity, rows in target.rows.items()})
+    target = again(target)
     undo = await undone(tmp_path, target)
     assert undo.total == 1
     (told,) = [text for text in undo.header.warnings if "pending" in text]

@@ -62,6 +62,11 @@ async def apply(plan: Plan, target: MemoryTarget, on_drift: OnDrift = OnDrift.HO
         return await apply_plan(plan, target, on_drift=on_drift, rng=random.Random(1))
 
 
+def again(target: MemoryTarget) -> MemoryTarget:
+    """The same tenant for the next run: with its records, and no call made yet."""
+    return MemoryTarget({entity: rows.values() for entity, rows in target.rows.items()})
+
+
 async def test_a_record_that_somebody_changed_is_held_and_the_others_proceed(tmp_path: Path) -> None:
     """Field, both values and who are named; nothing is sent for it."""
     target = companies(5)

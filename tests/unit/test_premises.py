@@ -11,13 +11,14 @@ import pytest
 from bulkops.applier import apply_plan
 from bulkops.change import Action, Change, FieldDiff
 from bulkops.job import load_job
+from bulkops.journal import Journal
 from bulkops.plan import Plan
 from bulkops.plan.encoding import change_from_json, change_to_json
 from bulkops.planner.build import build_plan
 from bulkops.progress import OnDrift
 from bulkops.record import Held, Premise, Scalar, Tally
 from bulkops.targets.memory import MemoryTarget
-from tests.unit.test_drift import apply, plan_of
+from tests.unit.test_drift import again, apply, plan_of
 
 OPEN: Mapping[str, Scalar] = {"status": 1, "endDateTime": "2026-01-31T00:00:00.000Z"}
 
@@ -186,7 +187,7 @@ async def test_what_belongs_to_a_record_is_looked_at_again_before_the_status(tmp
     plan = closed_with_tasks(tmp_path, 1, target)
     await apply_plan(plan, target, stop_after=1)
     assert len(target.rows["ProjectNotes"]) == 1
-    target = MemoryTarget({entity: rows.values() for entity, rows in target.rows.items()})
+    target = again(target)
     target.load("Tasks", {"projectID": 1, "status": 1})
     assert (await apply(plan, target)).counts["held"] == 1
     assert target.rows["Projects"][1]["status"] == 1
@@ -328,3 +329,89 @@ async def test_nobody_takes_the_place_of_somebody_who_is_gone(
         assert plan.fate(2).reason == told
         assert target.calls.read <= 3  # keys, the work, a floor
     assert (told in (status.waiting or "")) is (on_drift is OnDrift.STOP)
+
+
+def out(n: int, task: int, *, id: int, after: int, barrier: int) -> Change:
+    """Who was replaced is taken out, once row `after` has put the other one there."""
+    before = {"taskID": task, "resourceID": 4, "roleID": 10}
+    return Change(
+        n=n, step="out", entity="TaskSecondaryResources", action=Action.DELETE, line=n, file="x.csv", id=id,
+        fields={name: FieldDiff(before=value, after=None) for name, value in before.items()}, parent=task,
+        waits_for=(after,), barrier=barrier,
+    )  # fmt: skip
+
+
+ENTRIES = "TaskSecondaryResources"
+
+
+async def half_handed_over(folder: Path, tasks: int = 2) -> tuple[Plan, MemoryTarget]:
+    """Somebody new is on each task, and the one before them still is."""
+    target = MemoryTarget(
+        {
+            "Tasks": [{"id": n, "projectID": 1, "status": 1} for n in range(1, tasks + 1)],
+            ENTRIES: [
+                {"id": 90_000 + n, "taskID": n, "resourceID": 4, "roleID": 10} for n in range(1, tasks + 1)
+            ],
+        }
+    )
+    plan = plan_of(
+        folder,
+        [helper(n, n, instead_of=4) for n in range(1, tasks + 1)],
+        [out(tasks + n, n, id=90_000 + n, after=n, barrier=tasks) for n in range(1, tasks + 1)],
+    )
+    await apply_plan(plan, target, stop_after=tasks)
+    return plan, target
+
+
+def with_role(target: MemoryTarget) -> list[tuple[Scalar, Scalar]]:
+    return sorted((row["taskID"], row["resourceID"]) for row in target.rows[ENTRIES].values())
+
+
+def made_for(target: MemoryTarget, task: int) -> int:
+    rows = target.rows[ENTRIES].items()
+    return next(id for id, row in rows if (row["taskID"], row["resourceID"]) == (task, 7))
+
+
+@pytest.mark.parametrize(
+    ("on_drift", "left"),
+    [
+        (OnDrift.HOLD, [(1, 4), (2, 7)]),
+        (OnDrift.OVERWRITE, [(2, 7)]),
+        (OnDrift.STOP, [(1, 4), (2, 4), (2, 7)]),
+    ],
+)
+async def test_nobody_is_taken_out_where_the_one_after_them_is_gone(
+    tmp_path: Path, on_drift: OnDrift, left: list[tuple[int, int]]
+) -> None:
+    """Stopped half-way, and somebody deleted the new entry before it went on: the old one stays, and why."""
+    plan, target = await half_handed_over(tmp_path)
+    new = made_for(target, 1)
+    del target.rows[ENTRIES][new]
+    status = await apply(plan, target := again(target), on_drift)
+    told = (
+        f"TaskSecondaryResources {new}, which row 1 created first, is not there any more: it was deleted "
+        "since, so this stays. Plan the job again"
+    )
+    assert with_role(target) == left
+    if on_drift is OnDrift.HOLD:
+        assert plan.fate(3).reason == told
+    assert (told in (status.waiting or "")) is (on_drift is OnDrift.STOP)
+
+
+async def test_who_is_taken_out_is_looked_at_again_before_that_is_sent_once_more(tmp_path: Path) -> None:
+    """Its request was lost with the process; by the next run the new entry is gone."""
+    plan, target = await half_handed_over(tmp_path)
+    journal = Journal.open(plan.path)
+    await journal.intent([3])
+    await journal.close(calls_read=0, calls_write=0, elapsed_s=0, waiting=None)
+    del target.rows[ENTRIES][made_for(target, 1)]
+    assert (await apply(plan, again(target))).counts["held"] == 1
+    assert "which row 1 created first, is not there any more" in (plan.fate(3).reason or "")
+
+
+async def test_looking_for_what_was_created_first_costs_a_read_for_five_hundred(tmp_path: Path) -> None:
+    """Beside the one for what is deleted."""
+    plan, target = await half_handed_over(tmp_path, 1000)
+    target = again(target)
+    assert (await apply(plan, target)).counts["applied"] == 2000
+    assert (target.calls.read, target.calls.write) == (4, 1000)
