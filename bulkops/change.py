@@ -46,6 +46,9 @@ UNKNOWN = Unknown()
 BELONGING = "what belongs to it"
 """Stands for the records of a tally among what a record held: no field has such a name."""
 
+OTHERS = "what belongs to it by now"
+"""Stands for a sentence: that these were others than the plan saw, and were written over all the same."""
+
 Before: TypeAlias = Mapping[str, Value | Unknown | Held]
 """What a record held just before it was written, by field, where the plan had seen another value."""
 

@@ -97,17 +97,22 @@ def lost_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Valu
     }
 
 
-def recounted(tally: Tally, now: Held, own: Collection[int] = ()) -> str:
+def recounted(tally: Tally, now: Held, own: Collection[int] = (), *, is_over: bool = False) -> str:
     """What is said where other records belong to a record than the plan saw, or nothing. `own` are those that
-    the plan itself has written.
+    the plan itself has written; `is_over`: it is told after they were written over.
     """
     was, is_now = tally.records.keys() - set(own), now.records.keys() - set(own)
     if was == is_now:
         return ""
-    had = counted(len(was), tally.word) if was else f"no {tally.word}s"
+    had, has = (counted(len(ids), tally.word) if ids else f"no {tally.word}s" for ids in (was, is_now))
     if len(was) != len(is_now):
+        if is_over:
+            return f"it had {has}, and not {len(was):,}"
         return f"it had {had} and has {f'{len(is_now):,}' if is_now else 'none'} now"
-    return f"it had {had}, and has as many but not the same now ({_others(tally.entity, was, is_now)})"
+    others = _others(tally.entity, was, is_now)
+    if is_over:
+        return f"it had {has}, but not the ones that the plan saw ({others})"
+    return f"it had {had}, and has as many but not the same now ({others})"
 
 
 def _others(entity: str, was: Collection[int], now: Collection[int]) -> str:

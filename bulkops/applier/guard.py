@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from bulkops.applier.drift import WHO, Drift, drifted, found_in, lost_in, recounted, restated, strayed
 from bulkops.applier.known import KnownNames
-from bulkops.change import BELONGING, Action, Before, Change, equal
+from bulkops.change import BELONGING, OTHERS, Action, Before, Change, equal
 from bulkops.errors import CallError, NotSentError, RefusedError, StopError
 from bulkops.journal import Kind
 from bulkops.naming import PEOPLE, RESOURCES, full_name
@@ -270,7 +270,10 @@ class Guard:
         if tally is None or change.premise is None or not _is_own(change):
             return before
         held = now.belonging(tally, change.premise.id)
-        return {**before, BELONGING: held} if restated(now.shapes[tally.entity], tally, held) else before
+        if restated(now.shapes[tally.entity], tally, held):
+            before = {**before, BELONGING: held}
+        others = self._recounted(change, change.entity, change.premise.id, now) if self._overwrites else ""
+        return {**before, OTHERS: others} if others else before
 
     def _reason(self, change: Change, entity: str, id: int, drift: Drift, now: _Now) -> str:
         """What was changed; of another record than its own, or of what belongs to it, with its name."""
@@ -294,6 +297,8 @@ class Guard:
         if premise is None or premise.tally is None or (entity, id) != (premise.entity, premise.id):
             return ""
         tally, shape = premise.tally, now.shapes[entity]
+        if tally.held is None:  # nobody knows which they were
+            return ""
         is_now = now.records[entity][id].get(tally.field)
         is_so = _is_own(change) and equal(shape.find(tally.field), is_now, tally.unless)
         if is_so:
@@ -301,7 +306,7 @@ class Guard:
         held = now.belonging(tally, id)
         others = tally.records.keys() ^ held.records.keys() if tally.entity in self._written else ()
         own = self._knowledge.ours(tally.entity, others, ()) if others else ()
-        return recounted(tally, held, own)
+        return recounted(tally, held, own, is_over=self._overwrites)
 
     def described(self, change: Change) -> str:
         """Row and record: `row 3 (tasks.csv:4), update Tasks 12 "Paint"`."""

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from bulkops.change import Before, Change, Unknown
+from bulkops.change import OTHERS, Before, Change, Unknown
 from bulkops.plan.encoding import decoded, dump, encoded, load
 from bulkops.record import Held, Value
 
@@ -78,6 +78,8 @@ def overwritten(change: Change, found: Before) -> str | None:
         for name, diff in change.fields.items()
         if name in found and found[name] != diff.after
     ]
+    if isinstance(others := found.get(OTHERS), str):
+        texts.append(others)
     return f"{OVERWRITTEN}: {'; '.join(texts)}" if texts else None
 
 

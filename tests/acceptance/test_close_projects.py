@@ -205,16 +205,30 @@ def test_tasks_of_a_project_that_somebody_opened_are_opened_without_it(desk: Des
 
 
 def test_what_others_did_to_a_completed_task_is_left_alone(desk: Desk) -> None:
-    """Opened again in the same way: nothing to do; in another way: rejected, with both statuses."""
+    """Opened again in the same way: only the hours that the API took come back, and the plan says so; with
+    hours of their own: nothing to do; in another way: rejected, with both statuses.
+    """
     before, projects = closed(desk)
-    same, other, *rest = sorted(open_tasks(before, projects))
-    edit(desk, "Tasks", same, status=before["Tasks"][same]["status"])
+    tasks = open_tasks(before, projects)
+    same, given, other, *rest = sorted(tasks, key=lambda id: (not tasks[id]["remainingHours"], id))
+    edit(desk, "Tasks", same, status=tasks[same]["status"])
+    edit(desk, "Tasks", given, status=tasks[given]["status"], remainingHours=0.25)
     edit(desk, "Tasks", other, status=8)
     desk.run("undo", "close.plan")
     found = {row["id"]: row for row in desk.run("show", "close.undo.plan", "--json").rows}
-    assert found[same]["action"] == "unchanged"
+    hours = {"remainingHours": {"before": 0, "after": tasks[same]["remainingHours"]}}
+    assert (found[same]["action"], found[same]["fields"]) == ("update", hours)
+    assert "status is as it was already: remainingHours comes back without it" in found[same]["notes"]
+    assert found[given]["action"] == "unchanged"
     assert found[other]["reason"].startswith("status was set to 5 (Complete) and is 8")
     assert {found[id]["action"] for id in rest} == {"update"}
+    desk.apply("close.undo.plan", code=4)
+    after = {row["id"]: row for row in desk.simulator.rows("Tasks")}
+    assert (after[same]["status"], after[same]["remainingHours"]) == (
+        tasks[same]["status"],
+        tasks[same]["remainingHours"],
+    )
+    assert after[given]["remainingHours"] == 0.25
 
 
 def test_a_plain_job_that_completes_projects_is_undone_with_their_tasks(desk: Desk) -> None:
@@ -374,6 +388,27 @@ def test_notes_stop_or_go_as_asked_where_a_project_changed(desk: Desk) -> None:
     assert desk.simulator.writes() == 0
     assert desk.apply("close.plan", "--on-drift", "overwrite", code=4)["counts"]["applied"] == 10
     check_closed(before, snapshot(desk), to_close(before))
+
+
+def test_open_tasks_that_the_plan_had_not_seen_are_named_where_they_are_overwritten(desk: Desk) -> None:
+    """How many there were and how many it saw, by apply and in the results; undo opens what was open then."""
+    write(desk)
+    desk.plan("close.yaml")
+    world = snapshot(desk)
+    id = named(desk)["Bakery wireless"]["id"]
+    mine = open_tasks(world, {id})
+    done = min(mine)
+    desk.simulator.call("edit/Tasks", {"items": [{"id": done, "status": COMPLETE, "remainingHours": 0}]})
+    before = snapshot(desk)
+    run = desk.run("apply", "close.plan", "--yes", "--on-drift", "overwrite", code=4)
+    now = f"{len(mine) - 1} open task{'s' if len(mine) > 2 else ''}" if len(mine) > 1 else "no open tasks"
+    told = f"overwritten: it had {now}, and not {len(mine)}"
+    assert told in run.err and run.err.count("overwritten:") == 1
+    desk.run("results", "close.plan", "--dir", "out")
+    assert told in (desk.folder / "out" / "projects" / "applied.csv").read_text("utf-8-sig")
+    desk.run("undo", "close.plan")
+    desk.apply("close.undo.plan", code=4)
+    assert open_tasks(snapshot(desk), {id}).keys() == open_tasks(before, {id}).keys()
 
 
 def test_an_empty_result_is_no_fault(desk: Desk) -> None:

@@ -325,8 +325,17 @@ async def test_hours_that_the_plan_did_not_take_stay(tmp_path: Path) -> None:
     assert sent(back) == {"title": ("x", "T3")}
 
 
-async def test_a_foreign_task_holds_its_project_though_the_plan_writes_others(tmp_path: Path) -> None:
-    """What the plan itself has written is left out, and nothing else."""
+@pytest.mark.parametrize(
+    ("on_drift", "told"),
+    [
+        (OnDrift.HOLD, "it had 2 open tasks and has 3 now"),
+        (OnDrift.OVERWRITE, "overwritten: it had 3 open tasks, and not 2"),
+    ],
+)
+async def test_a_foreign_task_holds_its_project_though_the_plan_writes_others(
+    tmp_path: Path, on_drift: OnDrift, told: str
+) -> None:
+    """What the plan itself has written is left out, and nothing else; who overwrites is told the same."""
     target = firm()
     target.load("Tasks", {"id": 9, "title": "T9", "projectID": 61, "taskType": 1, **OPEN})
     rename = (
@@ -336,9 +345,9 @@ async def test_a_foreign_task_holds_its_project_though_the_plan_writes_others(tm
     (tmp_path / "a.csv").write_text("Id,Text\n9,new\n", "utf-8")
     plan = await planned(tmp_path, target, rename, PROJECT)
     target.load("Tasks", {"id": 5, "title": "Theirs", "projectID": 60, "taskType": 1, **OPEN})
-    counts = (await apply(plan, target)).counts
-    assert (counts["applied"], counts["held"]) == (1, 1)
-    assert "it had 2 open tasks and has 3 now" in (plan.fate(2).reason or "")
+    counts = (await apply(plan, target, on_drift)).counts
+    assert (counts["applied"], counts["held"]) == ((1, 1) if on_drift is OnDrift.HOLD else (2, 0))
+    assert told in (plan.fate(2).reason or "")
 
 
 async def test_a_task_that_is_created_complete_loses_nothing(tmp_path: Path) -> None:
@@ -392,7 +401,8 @@ async def test_a_row_sent_once_more_over_nothing_foreign_is_applied(tmp_path: Pa
     assert [write.entity for write in target.writes] == ["Projects"]
 
 
-async def test_a_task_that_the_plan_creates_first_holds_no_project(tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_drift", [OnDrift.HOLD, OnDrift.OVERWRITE])
+async def test_a_task_that_the_plan_creates_first_holds_no_project(tmp_path: Path, on_drift: OnDrift) -> None:
     """Creates wait for no step: the task is there before its project is closed, and is the plan's own."""
     target = firm()
     target.rows["Companies"][1] = {"id": 1, "companyName": "Acme", "phone": "1", "isActive": True}
@@ -403,7 +413,8 @@ async def test_a_task_that_the_plan_creates_first_holds_no_project(tmp_path: Pat
     (tmp_path / "a.csv").write_text("Id,Phone\n1,2\n", "utf-8")
     plan = await planned(tmp_path, target, company, PROJECT, MORE)
     target.script("update", [InDoubtError("slow"), None])  # the company takes longer than the create
-    counts = (await apply(plan, target)).counts
+    counts = (await apply(plan, target, on_drift)).counts
     order = [(write.action, write.entity) for write in target.writes]
     assert order.index(("create", "Tasks")) < order.index(("update", "Projects"))
     assert (counts["applied"], counts["held"]) == (3, 0)
+    assert [fate.reason for fate in plan.fates()] == [None] * 3

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from bulkops.applier import apply_plan
+from bulkops.applier.drift import recounted
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff
 from bulkops.plan import Header, Plan, PlanWriter, Status, StepInfo
 from bulkops.progress import OnDrift
-from bulkops.record import Row, Scalar
+from bulkops.record import Held, Row, Scalar, Tally
 from bulkops.targets.memory import MemoryTarget
 
 Values = Mapping[str, Scalar]
@@ -163,3 +164,40 @@ async def test_it_costs_one_read_for_five_hundred_rows(tmp_path: Path) -> None:
     status = await apply(plan, target)
     assert status.counts["applied"] == 2000
     assert target.calls.read <= 5
+
+
+def tally(*ids: int) -> Tally:
+    return Tally(
+        entity="Tasks", parent="projectID", field="status", unless=5, word="open task", keeps=(),
+        held=held(*ids),
+    )  # fmt: skip
+
+
+def held(*ids: int) -> Held:
+    return Held(records={id: {} for id in ids})
+
+
+OTHER = "(Tasks 1 is none any more, 3 is one)"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "own", "before", "over"),
+    [
+        ((1, 2), (1, 2), (), "", ""),
+        ((1, 2), (2,), (), "it had 2 open tasks and has 1 now", "it had 1 open task, and not 2"),
+        ((1,), (), (), "it had 1 open task and has none now", "it had no open tasks, and not 1"),
+        ((), (1,), (), "it had no open tasks and has 1 now", "it had 1 open task, and not 0"),
+        ((1, 2), (2, 3), (3,), "it had 2 open tasks and has 1 now", "it had 1 open task, and not 2"),
+        (
+            (1, 2), (2, 3), (),
+            f"it had 2 open tasks, and has as many but not the same now {OTHER}",
+            f"it had 2 open tasks, but not the ones that the plan saw {OTHER}",
+        ),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_a_record_is_told_where_it_is_other(
+    was: tuple[int, ...], now: tuple[int, ...], own: tuple[int, ...], before: str, over: str
+) -> None:
+    """By number, and by id where the numbers are the same; before it would be overwritten, and after."""
+    assert recounted(tally(*was), held(*now), own) == before
+    assert recounted(tally(*was), held(*now), own, is_over=True) == over
