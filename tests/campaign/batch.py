@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.campaign.trial import Knobs, Outcome, hurried, run_seed
+from tests.campaign.runs import hurried
+from tests.campaign.trial import Knobs, Outcome, run_seed
 
 SIDE_BY_SIDE = 8
 

@@ -11,8 +11,9 @@ from bulkops.simulator import Options, running
 from bulkops.targets.autotask.session import connect
 from bulkops.tenant import Tenant
 from tests.campaign.history import Rows, Scene
+from tests.campaign.runs import NoWait
 from tests.campaign.story import Story, read_story
-from tests.campaign.trial import NoWait, load, picture
+from tests.campaign.trial import load, picture
 from tests.campaign.worlds import World
 
 

@@ -26,9 +26,10 @@ from bulkops.tenant import Tenant
 from tests.campaign.crash import Life, living
 from tests.campaign.endstate import EndState, end_state
 from tests.campaign.history import Rows, Scene, check
+from tests.campaign.runs import NoWait, hurried
 from tests.campaign.small import ROWS, SMALL
 from tests.campaign.story import read_story
-from tests.campaign.trial import NoWait, hurried, load, picture
+from tests.campaign.trial import load, picture
 from tests.campaign.worlds import World
 
 SETTLE_S = 0.03

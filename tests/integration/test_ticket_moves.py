@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaign.runs import hurried
 from tests.campaign.small import FIRM
-from tests.campaign.trial import hurried
 from tests.campaign.worlds import Step, World
 from tests.integration.test_crash_points import CLEAN_STOP, Stage, set_stage
 
