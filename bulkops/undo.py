@@ -150,12 +150,12 @@ async def _in_order(plan: Plan, ways: Sequence[_Way], reads: Reads) -> list[_Way
     made = {step.entity for step, first, last in _steps(plan) if {*"cd"} & {*plan.actions[first - 1 : last]}}
     for way in reversed(ways):
         step, rows, _ = way
-        led = FOLLOWED[step.entity].entity if step.entity in FOLLOWED else ""
-        places = [place for place, (one, _, _) in enumerate(ordered) if one.entity == led]
+        led = [hop.entity for hop in FOLLOWED.get(step.entity, ())]
+        places = [place for place, (one, _, _) in enumerate(ordered) if one.entity in led]
         if not places or places[-1] < ordered.index(way):
             continue
         shape = await reads.timed(reads.target.describe(step.entity))
-        if not made & {led, *(field.reference for field in shape.fields.values())}:
+        if not made & {led[0], *(field.reference for field in shape.fields.values())}:
             rows.follow([ordered[place][1] for place in places])
             ordered.insert(places[-1], ordered.pop(ordered.index(way)))
     return ordered

@@ -110,7 +110,7 @@ class Gatherer:
         ways: dict[int, tuple[int, int | None]]
         ways = {link: (link, None) for record in own if (link := number(record.get(first.field))) is not None}
         if more:
-            ways = await self._ways(first, more[0], FOLLOWED[kind.entity], sorted(ways))
+            ways = await self._ways(first, more[0], FOLLOWED[kind.entity][0], sorted(ways))
         works = await self._works(stage.work, {work for work, _ in ways.values()}, asked, fields)
         if open_only:
             works = {id: work for id, work in works.items() if is_open(stage.work, work)}

@@ -14,7 +14,7 @@ from bulkops.recipes.cast import Cast
 from bulkops.recipes.division import Division, Nobody, Piece
 from bulkops.recipes.gather import Entry, Gathered
 from bulkops.recipes.people import Colleague
-from bulkops.recipes.work import FOLLOWED, HOURS, ROLE, TO, Stage, hours_of, number
+from bulkops.recipes.work import FOLLOWED, HOURS, ROLE, TO, Stage, hours_of, number, step_of
 from bulkops.record import FromStep, Premise, Scalar
 from bulkops.targets.base import RecordData
 
@@ -147,8 +147,7 @@ class Handing:
     def _entry(self, entry: Entry) -> None:
         """Another entry is made and this one deleted; only deleted, where all who could have it are on it."""
         kind, id = self._one.kind, int(entry.record["id"] or 0)
-        led = FOLLOWED.get(kind.entity)
-        follows = self._owners.get(led.entity, {}).get(entry.leads) if led and entry.leads else None
+        follows, row = self._followed(entry)
         piece = Piece(
             value=self._value(self._one, self._held, entry.work), follows=follows, hinders=self._on_it(entry)
         )
@@ -162,12 +161,23 @@ class Handing:
                 self._one.rows.put(cells, line=id, fault=taker.reason)
             return
         self._held.on_it.add((entry.link, taker.id))
+        self._owners.setdefault(kind.entity, {})[entry.link] = taker.id
         given = cells | self._given(taker, number(entry.record.get(kind.role)))
         premise = replace(self._premise(entry.work), beside=self._instead_of(entry))
         # On a call goes who has the work: not before that is theirs, and not where it stays.
-        needs = FromStep(step=led.entity, key=(str(entry.leads),)) if led and taker.id == follows else None
+        needs = row if taker.id == follows else None
         self._one.rows.put(given, line=id, premise=premise, needs=needs)
         self._gone(entry, cells | {TO: taker.person.name}, taker=taker)
+
+    def _followed(self, entry: Entry) -> tuple[int | None, FromStep | None]:
+        """Who gets the work with which it goes, or the giver's place beside that; and in which row."""
+        for led in FOLLOWED.get(self._one.kind.entity, ()):
+            taker = self._owners.get(led.entity, {}).get(entry.leads or 0)
+            if taker is not None:
+                step = step_of(led.entity)
+                key = (str(entry.leads),) if step == led.entity else (str(entry.leads), str(taker))
+                return taker, FromStep(step=step, key=key)
+        return None, None
 
     def _instead_of(self, entry: Entry) -> dict[str, Scalar]:
         """The key of the giver's own entry: who is on it no longer has nothing to hand over."""

@@ -99,11 +99,20 @@ KINDS = (
 )  # fmt: skip
 """In the order in which they are handed over: what hangs on other work comes after it."""
 
-FOLLOWED: Mapping[str, Hop] = {
-    "ServiceCallTaskResources": Hop(field="taskID", entity="Tasks"),
-    "ServiceCallTicketResources": Hop(field="ticketID", entity="Tickets"),
+FOLLOWED: Mapping[str, tuple[Hop, Hop]] = {
+    "ServiceCallTaskResources": (Hop(field="taskID", entity="Tasks"), _TASK_HELPERS),
+    "ServiceCallTicketResources": (Hop(field="ticketID", entity="Tickets"), _TICKET_HELPERS),
 }
-"""Whose new owner a service call goes to, where its task or ticket is handed over as well."""
+"""Whose new owner a service call goes to, where its task or ticket is handed over as well: that of the work
+itself, or of the giver's place beside it.
+"""
+
+
+def step_of(entity: str) -> str:
+    """The step that puts somebody there."""
+    is_entry = any(kind.entity == entity and kind.is_entry for kind in KINDS)
+    return f"{entity} in" if is_entry else entity
+
 
 _PLACES: Mapping[tuple[str, str], str] = {
     ("Tasks", "projectID"): "projectID",
@@ -208,8 +217,7 @@ def stage(
     """
     if not kind.is_entry:
         return _records(kind, shape, whose, where)
-    led = FOLLOWED.get(kind.entity)
-    after = frozenset({led.entity}) if led is not None and led.entity in entities else frozenset[str]()
+    after = frozenset(step_of(led.entity) for led in FOLLOWED.get(kind.entity, ()) if led.entity in entities)
     return _entries(kind, shape, work, whose, where, after=after)
 
 
@@ -227,14 +235,14 @@ def _records(kind: Kind, shape: Entity, whose: str, where: str) -> Stage:
 def _entries(
     kind: Kind, shape: Entity, work: Entity, whose: str, where: str, *, after: frozenset[str]
 ) -> Stage:
-    """`after`: the step that hands over what these follow."""
+    """`after`: the steps that hand over what these follow."""
     written = [kind.link, kind.person, *([kind.role] if kind.role else [])]
     names = name_fields(work)
     columns = ["id", *names, TO, *([ROLE] if kind.role else []), *written]
     rows = MadeRows(kind.entity, columns, display=f"{kind.entity} of {whose}")
     gone = MadeRows(kind.entity, ["id", *names, kind.link, TO], display=f"{kind.entity} of {whose}")
     made = _step(
-        f"{kind.entity} in", kind, StepAction.CREATE, MadeSource(rows=rows, needs=after), written=written,
+        step_of(kind.entity), kind, StepAction.CREATE, MadeSource(rows=rows, needs=after), written=written,
         where=where,
     )  # fmt: skip
     source = MadeSource(rows=gone, needs=frozenset({made.name}))

@@ -156,12 +156,14 @@ class Looker:
     async def _look_at_records(self, shape: Entity, doubts: Sequence[Doubt]) -> dict[int, Verdict]:
         updates = [doubt.change for doubt in doubts if doubt.change.action is Action.UPDATE]
         sent = {name for change in updates for name in change.fields}
-        names = sorted(name for name in sent if _is_readable(shape, name))
+        names = sorted(name for name in sent if _is_askable(shape, name))
+        # What no query can ask for comes, if at all, where all fields are read.
+        asked = ["id", *names] if len(names) == len(sent) else None
         ids = sorted({doubt.change.id for doubt in doubts if doubt.change.id is not None})
         current: dict[int, RecordData] = {}
         for start in range(0, len(ids), 500):
             where = {"op": "in", "field": "id", "value": ids[start : start + 500]}
-            async for record in self._target.read(shape.name, where, fields=["id", *names]):
+            async for record in self._target.read(shape.name, where, fields=asked):
                 current[record_id(record)] = record
         return {d.n: _on_record(shape, d, current.get(d.change.id or 0)) for d in doubts}
 
@@ -232,8 +234,11 @@ def _on_record(shape: Entity, doubt: Doubt, current: RecordData | None) -> Verdi
     if current is None:
         return Verdict(seen=Seen.ABSENT, id=change.id)
     left = [name for name in change.fields if not _is_there(shape, change, name, current)]
-    if not left and any(_is_readable(shape, name) for name in change.fields):
-        return Verdict(seen=Seen.DONE, id=change.id)
+    unseen = [name for name in left if not _is_seen(shape, name, current)]
+    was_other = any(_is_news(shape, change, name) for name in change.fields if name not in left)
+    is_whole = not left and any(_is_seen(shape, name, current) for name in change.fields)
+    if is_whole or (doubt.refusal is not None and left == unseen and was_other):
+        return Verdict(seen=Seen.DONE, id=change.id)  # a request is done as a whole, or not at all
     cleared = _cleared(shape, change, left, current)
     foreign = [n for n in left if n not in cleared and _is_foreign(shape, change, n, current)]
     if foreign:
@@ -246,27 +251,41 @@ def _on_record(shape: Entity, doubt: Doubt, current: RecordData | None) -> Verdi
 
 def _cleared(shape: Entity, change: Change, left: Sequence[str], current: RecordData) -> tuple[str, ...]:
     """What it empties first and is empty, while the rest was not sent: then that is its own doing."""
-    if not any(name not in change.cleared and _is_readable(shape, name) for name in left):
+    if not any(name not in change.cleared and _is_seen(shape, name, current) for name in left):
         return ()
     return tuple(
         name
         for name in change.cleared
-        if _is_readable(shape, name) and equal(shape.find(name), current.get(name), None)
+        if _is_askable(shape, name) and equal(shape.find(name), current.get(name), None)
     )
 
 
 def _is_there(shape: Entity, change: Change, name: str, current: RecordData) -> bool:
-    return _is_readable(shape, name) and equal(shape.find(name), current.get(name), change.fields[name].after)
+    is_so = equal(shape.find(name), current.get(name), change.fields[name].after)
+    return is_so and _is_seen(shape, name, current)
+
+
+def _is_news(shape: Entity, change: Change, name: str) -> bool:
+    """Whether it was another value before: then it is there because it was sent."""
+    diff = change.fields[name]
+    return not isinstance(diff.before, Unknown) and not equal(shape.find(name), diff.before, diff.after)
 
 
 def _is_foreign(shape: Entity, change: Change, name: str, current: RecordData) -> bool:
     """Its value is neither the one before nor the one after."""
     before = change.fields[name].before
-    if isinstance(before, Unknown) or not _is_readable(shape, name):
+    if isinstance(before, Unknown) or not _is_seen(shape, name, current):
         return False
     return not equal(shape.find(name), current.get(name), before)
 
 
-def _is_readable(shape: Entity, name: str) -> bool:
+def _is_seen(shape: Entity, name: str, current: RecordData) -> bool:
+    """Whether a record, as it was read, tells what the field holds: one that no query can ask for, only where
+    it holds something.
+    """
+    return _is_askable(shape, name) or (shape.find(name) is not None and current.get(name) is not None)
+
+
+def _is_askable(shape: Entity, name: str) -> bool:
     field = shape.find(name)
     return field is not None and field.is_queryable

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -152,6 +153,14 @@ class Runner:
 
     def _fail(self, breach: Breach, text: str) -> None:
         self._played.findings.append(Finding(breach=breach, text=text))
+
+
+def told_of(error: BaseException) -> str:
+    """The error, and where it came from: the innermost one of a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
 
 
 def _where(task: asyncio.Task[None]) -> str:

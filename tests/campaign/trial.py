@@ -11,7 +11,6 @@ import asyncio
 import random
 import re
 import time
-import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,7 +25,7 @@ from bulkops.simulator import Options, Running, running
 from bulkops.targets.autotask.session import connect
 from bulkops.tenant import Tenant
 from tests.campaign.history import Breach, Finding, Rows, Scene, check
-from tests.campaign.runs import NoWait, Played, Runner, tenant
+from tests.campaign.runs import NoWait, Played, Runner, tenant, told_of
 from tests.campaign.story import Story, read_story
 from tests.campaign.trouble import (
     INVALID,
@@ -81,17 +80,9 @@ async def run_seed(seed: int, folder: Path, knobs: Knobs) -> Outcome:
     try:
         await trial.run()
     except Exception as error:
-        trial.outcome.findings.append(Finding(breach=Breach.ERROR, text=_told(error)))
+        trial.outcome.findings.append(Finding(breach=Breach.ERROR, text=told_of(error)))
     trial.outcome.elapsed_s = time.monotonic() - started
     return trial.outcome
-
-
-def _told(error: BaseException) -> str:
-    """The error, and where it came from: the innermost one of a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
 
 
 class _Trial:

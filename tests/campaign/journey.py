@@ -1,0 +1,429 @@
+"""One seed of a journey: the work of a random tenant is handed over or its projects are closed, and taken
+back, under faults and deaths, while others edit; then every field of every record is what it should be.
+
+What others wrote stays. What nobody else touched is as it was before, unless the row that takes it back says
+why not. Without others, nothing may be refused or held on either way.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import bulkops
+from bulkops.change import Action
+from bulkops.errors import JobError
+from bulkops.job import load_job
+from bulkops.plan import Fate, Plan, RowState
+from bulkops.simulator import Options, Running, running
+from bulkops.simulator.store import Store
+from bulkops.targets.autotask.session import connect
+from bulkops.undo import build_undo
+from tests.campaign.history import Breach, Finding, Rows
+from tests.campaign.runs import NoWait, Played, Runner, tenant, told_of
+from tests.campaign.trial import picture
+from tests.campaign.trouble import INVALID, NEWS, some_faults, some_switches
+
+GIVER, DESK, FIELD = "daniel.osei", "tomas.lindqvist", "maria.santos"
+COMPLETE = 5
+HEAD = "version: 1\nname: trial\ntenant: acme\nlimits: {update: {percent: 100}, delete: {percent: 100}}\n"
+REASSIGN = """reassign:
+  from: %s
+  to: [%s]
+  divide: %s
+  entities: [%s]
+"""
+CLOSE = """close_projects:
+  where: [{field: projectType, op: eq, value: 5}]
+  status: Complete
+  open_tasks: complete
+  note: {title: Closed, description: Year end}
+"""
+LINKS: Mapping[str, str] = {
+    "TaskSecondaryResources": "taskID",
+    "TicketSecondaryResources": "ticketID",
+    "ServiceCallTaskResources": "serviceCallTaskID",
+    "ServiceCallTicketResources": "serviceCallTicketID",
+}
+"""Records that only say who is on what: known by that, whatever their ids."""
+
+ON_DESK = ("Tickets", "TicketSecondaryResources", "ServiceCalls")
+KINDS = ("Tasks", "Projects", "TaskSecondaryResources", "CompanyToDos", "Opportunities", *ON_DESK)
+BY_THE_API = {"completedPercentage", "completedByResourceID", "completedByType", "taskCompletedByContactID"}
+"""What the API writes by itself when something is completed, and nobody can write."""
+
+Key = tuple[str, int]
+
+
+def _is_clock(name: str) -> bool:
+    return name.startswith("last") or name in {"completedDateTime", "statusDateTime", "resolvedDateTime"}
+
+
+# --- the tenant ---
+
+
+class Firm:
+    """The small firm, and random work in it."""
+
+    def __init__(self, store: Store, rng: random.Random) -> None:
+        self.store = store
+        self._rng = rng
+        self.people = {row["userName"]: int(row["id"]) for row in self.rows("Resources")}
+        self._roles: dict[int, int] = {}  # the first one in a department, and that department
+        self._homes: dict[int, int] = {}
+        for row in self.rows("ResourceRoleDepartments"):
+            if row["isDefault"] and row["isActive"]:
+                self._roles[row["resourceID"]], self._homes[row["resourceID"]] = (
+                    row["roleID"],
+                    row["departmentID"],
+                )
+
+    def rows(self, entity: str) -> list[dict[str, Any]]:
+        table = self.store.table(entity)
+        return [dict(table[id]) for id in table.ids]
+
+    def load(self) -> None:
+        projects = [row["id"] for row in self.rows("Projects") if row["projectType"] == 5]
+        for n in range(self._rng.randrange(8, 30)):
+            self._task(n, self._rng.choice(projects))
+        for n in range(self._rng.randrange(3, 12)):
+            self._ticket(n)
+        for entity, whose in (("CompanyToDos", "assignedToResourceID"), ("Opportunities", "ownerResourceID")):
+            like = self._like(entity, 0)
+            for _ in range(self._rng.randrange(4)):
+                self._insert(entity, like, {whose: self._rng.choice(list(self._roles))})
+
+    def _like(self, entity: str, place: int) -> dict[str, Any]:
+        return {name: deepcopy(value) for name, value in self.rows(entity)[place].items() if name != "id"}
+
+    def _insert(self, entity: str, like: Mapping[str, Any], also: Mapping[str, Any]) -> int:
+        return self.store.table(entity).insert({"id": None, **like, **also})
+
+    def _task(self, n: int, project: int) -> None:
+        status = self._rng.choice([1, 1, 7, 8, COMPLETE])
+        owner = self._rng.choice([*self._roles, self.people[GIVER], None])
+        hours = float(self._rng.randrange(40)) / 4
+        task = self._insert("Tasks", self._like("Tasks", 5), {
+            "title": f"Task {n}", "externalID": f"X-{n}", "projectID": project, "phaseID": None,
+            "status": status, "estimatedHours": hours, "assignedResourceID": owner,
+            "assignedResourceRoleID": self._roles.get(owner or 0),
+            "departmentID": self._homes.get(owner or 0, self._homes[self.people[GIVER]]),
+            "remainingHours": 0.0 if status == COMPLETE else hours, "startDateTime": None,
+            "endDateTime": "2026-01-20T00:00:00.000Z",
+        })  # fmt: skip
+        others = [one for one in self._roles if one != owner]
+        for helper in self._rng.sample(others, self._rng.randrange(3)):
+            self._insert("TaskSecondaryResources", {}, {
+                "taskID": task, "resourceID": helper, "roleID": self._roles[helper]
+            })  # fmt: skip
+        if owner is not None and self._rng.random() < 0.3:
+            self._on_call("Task", "taskID", task, owner)
+
+    def _ticket(self, n: int) -> None:
+        """In the queue of which both have a role."""
+        owner = self.people[self._rng.choice([GIVER, GIVER, DESK])]
+        like = self._like("Tickets", 3)
+        ticket = self._insert("Tickets", like, {
+            "title": f"Ticket {n}", "externalID": f"Y-{n}", "assignedResourceID": owner,
+            "status": self._rng.choice([1, 8, 9, COMPLETE]),
+        })  # fmt: skip
+        other = self.people[DESK if owner == self.people[GIVER] else GIVER]
+        if self._rng.random() < 0.4:
+            role = like["assignedResourceRoleID"]
+            self._insert("TicketSecondaryResources", {}, {
+                "ticketID": ticket, "resourceID": other, "roleID": role
+            })  # fmt: skip
+        if self._rng.random() < 0.3:
+            self._on_call("Ticket", "ticketID", ticket, owner)
+
+    def _on_call(self, work: str, name: str, id: int, person: int) -> None:
+        call = self.rows("ServiceCalls")[1]["id"]
+        link = self._insert(f"ServiceCall{work}s", {}, {"serviceCallID": call, name: id})
+        self._insert(f"ServiceCall{work}Resources", {}, {f"serviceCall{work}ID": link, "resourceID": person})
+
+
+def some_job(rng: random.Random) -> str:
+    if rng.random() < 0.4:
+        return HEAD + CLOSE
+    entities = rng.sample(KINDS, rng.randrange(1, len(KINDS) + 1))
+    takers = [DESK]
+    if not set(ON_DESK) & set(entities):  # who is at no desk can have nothing of that
+        takers = rng.choice([[DESK], [DESK, FIELD], [FIELD]])
+    divide = rng.choice(["round_robin", "least_loaded"])
+    return HEAD + REASSIGN % (GIVER, ", ".join(takers), divide, ", ".join(entities))
+
+
+# --- others ---
+
+
+@dataclass(slots=True)
+class Others:
+    """What others have done: fields with their latest values, links that they deleted, records they made."""
+
+    fields: dict[Key, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
+    gone: set[Key] = field(default_factory=set)
+    made: set[Key] = field(default_factory=set)
+
+    def act(self, firm: Firm, rng: random.Random) -> None:
+        """A few edits at one moment."""
+        for n in range(rng.randrange(1, 5)):
+            rng.choice(
+                [self._text, self._text, self._status, self._hours, self._person, self._out, self._new]
+            )(firm, rng, n)
+
+    def _edit(self, firm: Firm, entity: str, id: int, **values: Any) -> None:
+        now = firm.store.table(entity)[id]
+        values = {name: value for name, value in values.items() if now[name] != value}
+        firm.store.table(entity).update(id, values)
+        self.fields[entity, id].update(values)
+
+    def _some(self, firm: Firm, rng: random.Random, entity: str) -> dict[str, Any]:
+        return rng.choice(firm.rows(entity))
+
+    def _text(self, firm: Firm, rng: random.Random, n: int) -> None:
+        entity, name = rng.choice(
+            [
+                ("Tasks", "title"),
+                ("Tickets", "title"),
+                ("Projects", "projectName"),
+                ("Opportunities", "title"),
+            ]
+        )
+        self._edit(
+            firm, entity, self._some(firm, rng, entity)["id"], **{name: f"theirs {n} {rng.random():.6f}"}
+        )
+
+    def _status(self, firm: Firm, rng: random.Random, n: int) -> None:
+        entity = rng.choice(["Tasks", "Tasks", "Tickets", "Projects"])
+        status = rng.choice([1, 8, 9, COMPLETE] if entity != "Projects" else [1, 9])
+        hours = {"remainingHours": 0.0} if (entity, status) == ("Tasks", COMPLETE) else {}
+        self._edit(firm, entity, self._some(firm, rng, entity)["id"], status=status, **hours)
+
+    def _hours(self, firm: Firm, rng: random.Random, n: int) -> None:
+        self._edit(
+            firm, "Tasks", self._some(firm, rng, "Tasks")["id"], remainingHours=100.0 + rng.randrange(9)
+        )
+
+    def _person(self, firm: Firm, rng: random.Random, n: int) -> None:
+        who = firm.people["priya.raman"]
+        self._edit(firm, "Projects", self._some(firm, rng, "Projects")["id"], projectLeadResourceID=who)
+
+    def _out(self, firm: Firm, rng: random.Random, n: int) -> None:
+        entity = rng.choice(list(LINKS))
+        row = self._some(firm, rng, entity)
+        firm.store.table(entity).delete(row["id"])
+        self.gone.add((entity, row["id"]))
+
+    def _new(self, firm: Firm, rng: random.Random, n: int) -> None:
+        like = {name: value for name, value in self._some(firm, rng, "Tasks").items() if name != "id"}
+        row = {**like, "title": f"Theirs {n}", "externalID": None, "status": 1, "remainingHours": 3.0}
+        self.made.add(("Tasks", firm.store.table("Tasks").insert({"id": None, **row})))
+
+
+# --- one seed ---
+
+
+@dataclass(slots=True, kw_only=True)
+class Journey(Played):
+    """What came of one seed. `is_refused`: its job could not be planned at all."""
+
+    seed: int
+    is_refused: bool = False
+    written: int = 0
+    stuck: int = 0  # rows of the way back that did not go
+    edits: int = 0
+
+
+async def play_seed(seed: int, folder: Path) -> Journey:
+    """What the engine raises where nothing is to be raised is a finding too."""
+    journey = Journey(seed=seed)
+    try:
+        await _play(journey, random.Random(seed), folder)
+    except Exception as error:
+        journey.findings.append(Finding(breach=Breach.ERROR, text=told_of(error)))
+    return journey
+
+
+async def _play(journey: Journey, rng: random.Random, folder: Path) -> None:
+    options = Options(seed=journey.seed, tiers=False, release_ms=0, window_s=2.0, switches=_switches(rng))
+    async with running(options) as simulator:
+        firm = Firm(simulator.store, rng)
+        firm.load()
+        (folder / "trial.yaml").write_text(some_job(rng), "utf-8")
+        way = _Way(simulator, rng, journey, folder)
+        others, is_alone = Others(), rng.random() < 0.4
+        before = deepcopy(picture(simulator))
+        try:
+            plan = await way.planned()
+        except JobError:
+            journey.is_refused = True
+            return
+        _maybe(others, firm, rng, is_alone=is_alone)
+        await way.gone(plan)
+        there = deepcopy(picture(simulator))
+        if not plan.progress()["applied"]:
+            return
+        _maybe(others, firm, rng, is_alone=is_alone)
+        undo = await way.undo(plan)
+        _maybe(others, firm, rng, is_alone=is_alone)
+        await way.gone(undo)
+        after = picture(simulator)
+    journey.written = plan.progress()["applied"]
+    journey.edits = len(others.fields) + len(others.gone) + len(others.made)
+    judge = Judge((before, there, after), others, list(plan.fates()), list(undo.fates()))
+    journey.stuck = len(judge.stuck_rows)
+    journey.findings += [Finding(breach=Breach.WRONG, text=text) for text in judge.told(is_alone=is_alone)]
+
+
+def _maybe(others: Others, firm: Firm, rng: random.Random, *, is_alone: bool) -> None:
+    if rng.random() < 0.5 and not is_alone:
+        others.act(firm, rng)
+
+
+def _switches(rng: random.Random) -> dict[str, object]:
+    mine = {
+        "service_call_resource": ("any", "assigned"),
+        "stored_references": ("unchecked", "checked"),
+        "ticket_role": ("queue", "service_desk", "any"),
+        "task_role": ("any", "department"),
+        "project_dates": ("changed", "always"),
+    }
+    chosen = {name: rng.choice(values) for name, values in mine.items() if rng.random() < 0.5}
+    return {**some_switches(rng), **chosen}
+
+
+class _Way:
+    """Plans and applies in one tenant, with all that can go wrong on the way."""
+
+    def __init__(self, simulator: Running, rng: random.Random, journey: Journey, folder: Path) -> None:
+        self._tenant = tenant(simulator, rng, window_s=2.0)
+        self._folder = folder
+        self._simulator = simulator
+        self._runner = Runner(simulator, self._tenant, rng, journey, partial(_faults, rng))
+
+    async def planned(self) -> Plan:
+        job = load_job(self._folder / "trial.yaml")
+        async with connect(self._tenant, rng=NoWait()) as target:
+            return await bulkops.build_plan(job, target, self._folder / "there.plan")
+
+    async def undo(self, plan: Plan) -> Plan:
+        async with connect(self._tenant, rng=NoWait()) as target:
+            return await build_undo(plan, target, self._folder / "back.plan")
+
+    async def gone(self, plan: Plan) -> None:
+        await self._runner.until_done(plan)
+        self._simulator.tenant.run.faults.install([])
+
+
+def _faults(rng: random.Random) -> list[dict[str, Any]]:
+    """Without refusals that are none of the API's own."""
+    drawn = some_faults(rng, too_late=False)
+    return [one for one in drawn if not any(text in str(one.get("body")) for text in (INVALID, NEWS))]
+
+
+# --- what it should be ---
+
+
+class Judge:
+    """Compares a tenant before, between the two ways, and after them."""
+
+    def __init__(
+        self, pictures: tuple[Rows, Rows, Rows], others: Others, forth: list[Fate], back: list[Fate]
+    ) -> None:
+        self._before, self._there, self._after = pictures
+        self._others = others
+        ended = (RowState.REJECTED, RowState.HELD)
+        self.stuck_rows = [fate for fate in back if fate.state in ended]
+        self._not_gone = [
+            fate for fate in forth if fate.state in ended and fate.change.action is not Action.REJECTED
+        ]
+        self._stuck = {(fate.change.entity, fate.id) for fate in self.stuck_rows}
+        self._stuck_works = {
+            (fate.change.entity, self._work(fate.change.entity, fate)) for fate in self.stuck_rows
+        }
+
+    def _work(self, entity: str, fate: Fate) -> Any:
+        """What a link is about."""
+        name = LINKS.get(entity, "")
+        for rows in (self._there, self._before):
+            row = rows.get(entity, {}).get(fate.id or 0)
+            if row is not None:
+                return row.get(name)
+        return fate.change.key.get(name)
+
+    def told(self, *, is_alone: bool) -> Iterator[str]:
+        """What is not as it should be."""
+        if is_alone:
+            told = {f"{fate.change.entity}: {fate.state} {fate.reason}" for fate in self._not_gone}
+            yield from (f"alone, and not there: {text}" for text in sorted(told))
+            yield from (
+                f"alone, and not back: {fate.change.entity} {fate.id} {fate.state} {fate.reason}"
+                for fate in self.stuck_rows
+                if fate.change.entity != "ProjectNotes"
+            )
+        yield from self._untold()
+        for entity in sorted({*self._before, *self._after}):
+            if entity in LINKS:
+                yield from self._links(entity)
+            else:
+                yield from self._records(entity)
+
+    def _untold(self) -> Iterator[str]:
+        """Rows that are said not to have gone, and did."""
+        for fate in self.stuck_rows:
+            change = fate.change
+            row = self._after.get(change.entity, {}).get(fate.id or 0)
+            if change.action is Action.UPDATE and row is not None:
+                if all(row.get(name) == diff.after for name, diff in change.fields.items()):
+                    yield f"{change.entity} {fate.id} is as wanted, and told as {fate.state}: {fate.reason}"
+
+    def _records(self, entity: str) -> Iterator[str]:
+        was, between, now = (rows.get(entity, {}) for rows in (self._before, self._there, self._after))
+        for id in now.keys() - was.keys() - {id for of, id in self._others.made if of == entity}:
+            if entity != "ProjectNotes" or id not in between:
+                yield f"{entity} {id} is new: {now[id]}"
+        yield from (f"{entity} {id} is gone" for id in was.keys() - now.keys())
+        for id in was.keys() & now.keys():
+            theirs = self._others.fields.get((entity, id), {})
+            for name, value in now[id].items():
+                if _is_clock(name) or name in BY_THE_API or value == theirs.get(name, was[id].get(name)):
+                    continue
+                is_stuck = (entity, id) in self._stuck and name not in theirs
+                if not is_stuck or value != between[id].get(name):
+                    text = f"was {was[id].get(name)!r}, {between[id].get(name)!r} between, {value!r} now"
+                    yield f"{entity} {id} {name} {text}, theirs {theirs}"
+
+    def _links(self, entity: str) -> Iterator[str]:
+        was, between, now = (_by_work(entity, rows) for rows in (self._before, self._there, self._after))
+        gone = {id for of, id in self._others.gone if of == entity}
+        deleted = _by_work(entity, self._before, gone), _by_work(entity, self._there, gone)
+        for work in {*was, *between, *now}:
+            had, has = was.get(work, set()), now.get(work, set())
+            theirs = deleted[0].get(work, set()) | deleted[1].get(work, set())
+            if has == had:
+                continue
+            if not theirs and (entity, work) not in self._stuck_works:
+                yield f"{entity} of {work} were {had}, {between.get(work)} between, {has} now"
+            new = between.get(work, set()) - had
+            if has - had - new:
+                yield f"{entity} of {work}: nobody put {has - had - new} there"
+            lost = had - has - theirs
+            if lost and new and not (new & (has | theirs)):
+                yield f"{entity} of {work}: {lost} are lost, and so are {new} who came instead"
+            if lost and not new:
+                yield f"{entity} of {work}: {lost} are lost"
+
+
+def _by_work(entity: str, rows: Rows, only: Collection[int] | None = None) -> dict[Any, set[Any]]:
+    """Who is on what."""
+    found: dict[Any, set[Any]] = defaultdict(set)
+    for id, row in rows.get(entity, {}).items():
+        if only is None or id in only:
+            found[row[LINKS[entity]]].add((row["resourceID"], row.get("roleID")))
+    return found
