@@ -208,6 +208,13 @@ def before_value(shape: Field | None, value: Value) -> Value | Unknown:
     return UNKNOWN if _is_hidden(shape, value) else _as_typed(shape, value)
 
 
+def is_shown(shape: Field | None, record: RecordData) -> bool:
+    """Whether a record, as it was read, tells what a field holds. What no query can ask for comes at best
+    where all fields are read; that it is empty tells nothing then.
+    """
+    return shape is not None and (shape.is_queryable or record.get(shape.name) is not None)
+
+
 def _is_hidden(shape: Field | None, value: Value) -> bool:
     """Protected user-defined fields are read as five stars (ConfigurationItemsEntity.htm)."""
     return shape is not None and shape.is_udf and value == "*****"

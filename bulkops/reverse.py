@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bulkops.change import UNKNOWN, Action, Before, Change, FieldDiff, Unknown, before_value, equal
 from bulkops.plan import Fate, RowState
-from bulkops.record import Created, Held, Scalar, Value
+from bulkops.record import Created, Held, Premise, Scalar, Value
 from bulkops.schema import Entity, Field
 from bulkops.targets.base import RecordData
 from bulkops.wording import counted
@@ -160,9 +160,12 @@ def with_lost(
     lost = _emptied(held, shape, current) if is_back or by in back.fields else {}
     if not lost:
         return back
-    told = (f"{by} is as it was already: {', '.join(lost)} comes back without it",) if is_back else ()
-    fields = {**back.fields, **lost}
-    return replace(back, action=Action.UPDATE, fields=fields, notes=(*back.notes, *told))
+    back = replace(back, action=Action.UPDATE, fields={**back.fields, **lost})
+    if not is_back or back.id is None:
+        return back
+    told = f"{by} is as it was already: {', '.join(lost)} comes back without it"
+    premise = Premise(entity=back.entity, id=back.id, values={by: current.get(by)})
+    return replace(back, notes=(*back.notes, told), premise=premise)
 
 
 def _emptied(held: Before, shape: Entity, current: RecordData) -> dict[str, FieldDiff]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bulkops.change import Action, Change, Unknown, before_value, equal
+from bulkops.change import Action, Change, Unknown, before_value, equal, is_shown
 from bulkops.record import Created, Held, Tally, Value
 from bulkops.schema import Entity
 from bulkops.targets.base import RecordData
@@ -55,7 +55,7 @@ def drifted(
     done = 0
     for name, diff in change.fields.items():
         field = shape.find(name)
-        if field is None or not field.is_queryable or (is_delete and field.is_read_only):
+        if field is None or not is_shown(field, record) or (is_delete and field.is_read_only):
             continue
         now = record.get(field.name)
         if not is_delete and equal(field, now, diff.after):
@@ -79,7 +79,7 @@ def found_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Val
     found: dict[str, Value | Unknown] = {}
     for name, diff in change.fields.items():
         field = shape.find(name)
-        if field is None or not field.is_queryable or isinstance(diff.before, Unknown | Created):
+        if field is None or not is_shown(field, record) or isinstance(diff.before, Unknown | Created):
             continue
         now = record.get(field.name)
         if not equal(field, now, diff.before):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from bulkops.applier.drift import WHO, Drift, drifted, found_in, lost_in, recounted, restated, strayed
 from bulkops.applier.known import KnownNames
-from bulkops.change import BELONGING, OTHERS, Action, Before, Change, equal
+from bulkops.change import BELONGING, OTHERS, Action, Before, Change, Unknown, equal
 from bulkops.errors import CallError, NotSentError, RefusedError, StopError
 from bulkops.journal import Kind
 from bulkops.naming import PEOPLE, RESOURCES, full_name
@@ -175,23 +175,23 @@ class Guard:
                 wanted[entity][id].update(())
         tallies = {tally.entity for change in changes if (tally := self._tally(change))}
         shapes = {entity: (await self._knowledge.of(entity)).shape for entity in {*wanted, *tallies}}
-        lost = {(change.entity, name) for change in changes for name in change.loses}
+        known = {(change.entity, name) for change in changes for name in _known_before(change)}
         records = {
-            entity: await self._current(shapes[entity], ids, lost)
+            entity: await self._current(shapes[entity], ids, known)
             for entity, ids in wanted.items()
             if shapes[entity].is_queryable
         }
         return _Now(shapes=shapes, records=records, held=await self._held(changes, shapes))
 
     async def _current(
-        self, shape: Entity, ids: Mapping[int, Collection[str]], lost: Collection[tuple[str, str]]
+        self, shape: Entity, ids: Mapping[int, Collection[str]], known: Collection[tuple[str, str]]
     ) -> dict[int, RecordData]:
-        """`lost`: entities and fields of which the API takes something away."""
+        """`known`: entities and fields of which the plan knew what they held."""
         shapes = [shape.find(name) for name in sorted({name for names in ids.values() for name in names})]
         fields = [field.name for field in shapes if field is not None and field.is_queryable]
         who = [name for name in WHO if shape.find(name) is not None]
         # What no query can ask for comes only where all fields are read.
-        hidden = any((shape.name, one.name) in lost and not one.is_queryable for one in shapes if one)
+        hidden = any((shape.name, one.name) in known and not one.is_queryable for one in shapes if one)
         asked = None if hidden else ["id", *fields, *who]
         current: dict[int, RecordData] = {}
         for start in range(0, len(ids), SIZE):
@@ -311,6 +311,12 @@ class Guard:
     def described(self, change: Change) -> str:
         """Row and record: `row 3 (tasks.csv:4), update Tasks 12 "Paint"`."""
         return self._names.row(change)
+
+
+def _known_before(change: Change) -> set[str]:
+    """The fields of its record of which it says what they held, also what the API takes away."""
+    written = {name for name, diff in change.fields.items() if not isinstance(diff.before, Unknown)}
+    return {*change.loses, *(written if change.action is not Action.CREATE else ())}
 
 
 def _is_own(change: Change) -> bool:

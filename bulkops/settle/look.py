@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 
-from bulkops.change import Action, Change, Unknown, equal
+from bulkops.change import Action, Change, Unknown, equal, is_shown
 from bulkops.record import Value
 from bulkops.references import can_be_asked_for, find_by_key, key_of, record_id
 from bulkops.schema import Entity
@@ -234,9 +234,9 @@ def _on_record(shape: Entity, doubt: Doubt, current: RecordData | None) -> Verdi
     if current is None:
         return Verdict(seen=Seen.ABSENT, id=change.id)
     left = [name for name in change.fields if not _is_there(shape, change, name, current)]
-    unseen = [name for name in left if not _is_seen(shape, name, current)]
+    unseen = [name for name in left if not is_shown(shape.find(name), current)]
     was_other = any(_is_news(shape, change, name) for name in change.fields if name not in left)
-    is_whole = not left and any(_is_seen(shape, name, current) for name in change.fields)
+    is_whole = not left and any(is_shown(shape.find(name), current) for name in change.fields)
     if is_whole or (doubt.refusal is not None and left == unseen and was_other):
         return Verdict(seen=Seen.DONE, id=change.id)  # a request is done as a whole, or not at all
     cleared = _cleared(shape, change, left, current)
@@ -251,7 +251,7 @@ def _on_record(shape: Entity, doubt: Doubt, current: RecordData | None) -> Verdi
 
 def _cleared(shape: Entity, change: Change, left: Sequence[str], current: RecordData) -> tuple[str, ...]:
     """What it empties first and is empty, while the rest was not sent: then that is its own doing."""
-    if not any(name not in change.cleared and _is_seen(shape, name, current) for name in left):
+    if not any(name not in change.cleared and is_shown(shape.find(name), current) for name in left):
         return ()
     return tuple(
         name
@@ -262,7 +262,7 @@ def _cleared(shape: Entity, change: Change, left: Sequence[str], current: Record
 
 def _is_there(shape: Entity, change: Change, name: str, current: RecordData) -> bool:
     is_so = equal(shape.find(name), current.get(name), change.fields[name].after)
-    return is_so and _is_seen(shape, name, current)
+    return is_so and is_shown(shape.find(name), current)
 
 
 def _is_news(shape: Entity, change: Change, name: str) -> bool:
@@ -274,16 +274,9 @@ def _is_news(shape: Entity, change: Change, name: str) -> bool:
 def _is_foreign(shape: Entity, change: Change, name: str, current: RecordData) -> bool:
     """Its value is neither the one before nor the one after."""
     before = change.fields[name].before
-    if isinstance(before, Unknown) or not _is_seen(shape, name, current):
+    if isinstance(before, Unknown) or not is_shown(shape.find(name), current):
         return False
     return not equal(shape.find(name), current.get(name), before)
-
-
-def _is_seen(shape: Entity, name: str, current: RecordData) -> bool:
-    """Whether a record, as it was read, tells what the field holds: one that no query can ask for, only where
-    it holds something.
-    """
-    return _is_askable(shape, name) or (shape.find(name) is not None and current.get(name) is not None)
 
 
 def _is_askable(shape: Entity, name: str) -> bool:

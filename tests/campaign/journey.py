@@ -360,13 +360,9 @@ class Judge:
     def told(self, *, is_alone: bool) -> Iterator[str]:
         """What is not as it should be."""
         if is_alone:
-            told = {f"{fate.change.entity}: {fate.state} {fate.reason}" for fate in self._not_gone}
-            yield from (f"alone, and not there: {text}" for text in sorted(told))
-            yield from (
-                f"alone, and not back: {fate.change.entity} {fate.id} {fate.state} {fate.reason}"
-                for fate in self.stuck_rows
-                if fate.change.entity != "ProjectNotes"
-            )
+            for fate in (*self._not_gone, *self.stuck_rows):
+                if not _is_announced(fate):
+                    yield f"alone, and {fate.change.entity} {fate.id} is {fate.state}: {fate.reason}"
         yield from self._untold()
         for entity in sorted({*self._before, *self._after}):
             if entity in LINKS:
@@ -376,12 +372,16 @@ class Judge:
 
     def _untold(self) -> Iterator[str]:
         """Rows that are said not to have gone, and did."""
-        for fate in self.stuck_rows:
-            change = fate.change
-            row = self._after.get(change.entity, {}).get(fate.id or 0)
-            if change.action is Action.UPDATE and row is not None:
-                if all(row.get(name) == diff.after for name, diff in change.fields.items()):
-                    yield f"{change.entity} {fate.id} is as wanted, and told as {fate.state}: {fate.reason}"
+        for fates, was, now in (
+            (self._not_gone, self._before, self._there),
+            (self.stuck_rows, self._there, self._after),
+        ):
+            for fate in fates:
+                key = fate.change.entity, fate.change.id or 0
+                is_theirs = key in self._others.fields or key in self._others.gone
+                if not is_theirs and _is_done(fate, was) < _is_done(fate, now):
+                    which = fate.id or dict(fate.change.key)
+                    yield f"{fate.change.entity} {which} is as wanted, and {fate.state}"
 
     def _records(self, entity: str) -> Iterator[str]:
         was, between, now = (rows.get(entity, {}) for rows in (self._before, self._there, self._after))
@@ -416,8 +416,28 @@ class Judge:
             lost = had - has - theirs
             if lost and new and not (new & (has | theirs)):
                 yield f"{entity} of {work}: {lost} are lost, and so are {new} who came instead"
-            if lost and not new:
+            if lost and not new and (entity, work) not in self._stuck_works:
                 yield f"{entity} of {work}: {lost} are lost"
+
+
+def _is_announced(fate: Fate) -> bool:
+    """What the plan itself doubted or rejected, and what needs that."""
+    is_planned = fate.change.action is Action.REJECTED
+    needs = (fate.reason or "").startswith("row ")
+    return is_planned or needs or any(note.startswith("may be refused") for note in fate.change.notes)
+
+
+def _is_done(fate: Fate, rows: Rows) -> bool:
+    """Whether the records hold what it was to write."""
+    change = fate.change
+    wanted = {name: diff.after for name, diff in change.fields.items()}
+    records = rows.get(change.entity, {})
+    if change.action is Action.CREATE:
+        return any(all(row.get(name) == value for name, value in wanted.items()) for row in records.values())
+    if change.action is Action.DELETE:
+        return change.id not in records
+    row = records.get(change.id or 0)
+    return bool(wanted) and row is not None and all(row.get(name) == value for name, value in wanted.items())
 
 
 def _by_work(entity: str, rows: Rows, only: Collection[int] | None = None) -> dict[Any, set[Any]]:
