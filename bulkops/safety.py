@@ -17,6 +17,7 @@ from bulkops.schema import Entity, Field
 from bulkops.wording import did_you_mean, listed, shown
 
 KINDS = ("create", "update", "delete")  # and field=label
+_OF_WHAT_IS_THERE = ("update", "delete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def refusals(measured: Measured, allow: Mapping[str, int]) -> list[str]:
     sentences = []
     for kind, limit in measured.limits.items():
         counts = measured.counts.get(kind, {})
-        over = list(_over(limit, counts, measured.totals))
+        over = list(_over(kind, limit, counts, measured.totals))
         number = sum(counts.values())
         given = allowed.get(folded(kind.strip()))
         if not over or given == number:
@@ -119,14 +120,16 @@ def _has_label(kind: str, entity: Entity, labels: Mapping[str, Mapping[str, str]
     return not field.picklist or label_kind(kind, entity) is not None
 
 
-def _over(limit: Limit, counts: Mapping[str, int], totals: Mapping[str, int]) -> Iterable[str]:
+def _over(kind: str, limit: Limit, counts: Mapping[str, int], totals: Mapping[str, int]) -> Iterable[str]:
     number = sum(counts.values())
     if limit.count is not None and number > limit.count:
         yield f"{_rows(number)}, the limit is {limit.count:,}"
     if limit.percent is None:
         return
-    for entity, count in counts.items():
+    for entity, rows in counts.items():
         total = totals.get(entity)
+        # Two rows may be about one record.
+        count = rows if total is None or kind not in _OF_WHAT_IS_THERE else min(rows, total)
         if total is not None and total >= limit.minimum and count * 100 > limit.percent * total:
             share = f"{count * 100 / total:.1f} %" if total else "all"
             yield f"{count:,} of the {total:,} {entity} ({share}), the limit is {limit.percent:g} %"

@@ -49,6 +49,18 @@ def test_a_refusal_names_the_measured_and_the_allowed_number_and_the_way_out() -
     )
 
 
+def test_two_rows_about_one_record_are_no_more_than_all_records() -> None:
+    """A record that two steps change is there once; records that are created are more than there were."""
+    all_of_them = {kind: Limit(percent=100) for kind in ("create", "update", "delete")}
+    counts = {kind: {"Tasks": 46} for kind in all_of_them}
+    (sentence,) = refusals(measured(counts, {"Tasks": 45}, all_of_them), {})
+    assert sentence.startswith("create: 46 of the 45 Tasks (102.2 %), the limit is 100 %.")
+    half = {"update": Limit(percent=50)}
+    (sentence,) = refusals(measured({"update": {"Tasks": 46}}, {"Tasks": 45}, half), {})
+    assert "update: 45 of the 45 Tasks (100.0 %), the limit is 50 %" in sentence
+    assert sentence.endswith("--allow update=46")
+
+
 @pytest.mark.parametrize("kind", ["update", "delete"])
 @pytest.mark.parametrize(
     ("count", "total", "is_refused"),
