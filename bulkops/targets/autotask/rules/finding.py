@@ -45,8 +45,8 @@ def reject(text: str, *, about: str = "") -> Finding:
     return Finding(kind=Kind.REJECT, text=text, about=about)
 
 
-def doubt(text: str, *, about: str = "", detail: str = "") -> Finding:
-    return Finding(kind=Kind.DOUBT, text=text, about=about, detail=detail)
+def doubt(text: str, *, about: str = "", detail: str = "", stays: str = "") -> Finding:
+    return Finding(kind=Kind.DOUBT, text=text, about=about, detail=detail, stays=stays)
 
 
 def effect(

@@ -84,7 +84,8 @@ def reopens(case: Case) -> Iterator[Finding]:
     status = case.ref("status")
     if case.is_update and case.was("status") == COMPLETE and status not in (None, COMPLETE):
         text = "a project that is complete is opened again; the API leaves its tasks complete"
-        yield doubt(text, about="status")
+        stays = "that are complete now: complete again, they complete the tasks that are open in them by then"
+        yield doubt(text, about="status", stays=stays)
 
 
 def becomes_baseline(case: Case) -> Iterator[Finding]:
