@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 
-from bulkops.change import UNKNOWN, Action, Before, Change, FieldDiff, Unknown, before_value, equal
+from bulkops.change import (
+    UNKNOWN,
+    Action,
+    Before,
+    Change,
+    FieldDiff,
+    Unknown,
+    before_value,
+    canonical,
+    equal,
+)
 from bulkops.plan import Fate, RowState
 from bulkops.record import Created, Held, Premise, Scalar, Value
-from bulkops.schema import Entity, Field
+from bulkops.schema import Entity, Field, FieldType
 from bulkops.targets.base import RecordData
 from bulkops.wording import counted
 
 _ENDS = ("Complete", "Inactive", "Canceled")  # what people call a status of what is no longer to be done
+_CREATED, _CHANGED = ("createDate", "createDateTime"), ("lastModifiedDate", "lastModifiedDateTime")
+AT_ONCE = timedelta(minutes=1)  # what the API does itself along with a create
 GONE = "it cannot be brought back: the API gives every record a new id"
 
 
@@ -95,8 +108,16 @@ def _is_mere_link(shape: Entity) -> bool:
 
 def _of_delete(change: Change, applied: Change, shape: Entity) -> Change:
     if _is_mere_link(shape):
+        if missing := _missing(shape, applied):
+            return _rejected(change, f"{missing} was empty, and the API makes no {shape.name} without it")
         return _of_link(change, applied)
     return _rejected(change, f"{shape.name} {change.id} was deleted, and {GONE}")
+
+
+def _missing(shape: Entity, deleted: Change) -> str:
+    """A field that was empty, and without which it cannot be made again."""
+    empty = (name for name, field in shape.fields.items() if field.is_required and not field.is_read_only)
+    return next((name for name in empty if name not in deleted.fields and name != "id"), "")
 
 
 def _of_link(change: Change, applied: Change) -> Change:
@@ -179,6 +200,8 @@ def _emptied(held: Before, shape: Entity, current: RecordData) -> dict[str, Fiel
 
 
 def _told(value: object, labels: Mapping[str, str]) -> str:
+    if value is None:
+        return "empty"
     label = labels.get(str(value))
     return f"{value!r} ({label})" if label else repr(value)
 
@@ -194,6 +217,12 @@ def _of_create(
     if edited := _edited(applied, shape, current):
         return _rejected(change, f"{edited} of {shape.name} {change.id}: it was changed since it was created")
     if "delete" in shape.can:
+        if filled := _filled(applied, shape, current):
+            return _rejected(
+                change,
+                f"{filled} of {shape.name} {change.id}, which was not sent: somebody filled "
+                "it in since it was created. Empty it, or delete the record in Autotask",
+            )
         fields = {
             name: FieldDiff(before=before_value(shape.find(name), value), after=None)
             for name, value in current.items()
@@ -236,6 +265,28 @@ def _edited(applied: Change, shape: Entity, current: RecordData) -> str:
     return ""
 
 
+def _filled(applied: Change, shape: Entity, current: RecordData) -> str:
+    """The first text that the record holds and that was not sent, unless nobody has changed it since: then it
+    is what the API fills in by itself. Numbers, references and the like have too many defaults to tell.
+    """
+    stamps = [
+        [
+            made
+            for name in names
+            if isinstance(made := canonical(shape.find(name), current.get(name)), datetime)
+        ]
+        for names in (_CREATED, _CHANGED)
+    ]
+    if all(stamps) and max(stamps[1]) - min(stamps[0]) < AT_ONCE:
+        return ""
+    for field in shape.fields.values():
+        value = current.get(field.name)
+        is_text = field.type is FieldType.STRING and not field.picklist and _tells(field)
+        if is_text and isinstance(value, str) and value.strip() and field.name not in applied.fields:
+            return f"{field.name} is {value!r}"
+    return ""
+
+
 def _tells(field: Field) -> bool:
     """Whether a difference is somebody's doing: rich text and texts may be the server's own."""
     return field.is_queryable and not (field.is_path_only or field.is_rich_text or field.is_read_only)
@@ -266,7 +317,7 @@ class Coverage:
 
     def add(self, change: Change) -> None:
         if change.action is Action.DELETE:
-            if _is_mere_link(self._shape):
+            if _is_mere_link(self._shape) and not _missing(self._shape, change):
                 self._altered["deleted {}, which come back with new ids"] += 1
             else:
                 self._lasting["deleted {}, which cannot be brought back"] += 1

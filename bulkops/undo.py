@@ -29,7 +29,7 @@ from bulkops.planner.totals import Totals
 from bulkops.recipes.work import FOLLOWED
 from bulkops.record import Scalar
 from bulkops.reverse import is_only_cleared, unknown_before
-from bulkops.safety import DEFAULTS, Measured, refusals
+from bulkops.safety import DEFAULTS, Limit, Measured, label_kind, refusals
 from bulkops.schema import Entity
 from bulkops.targets.autotask.rules import ENTITIES
 from bulkops.targets.base import Target
@@ -60,10 +60,10 @@ async def build_undo(
         closing(Needs()) as needs,
     ):
         shared = Shared(reads=reads, aftermath=aftermath, judging=Judging(target, aftermath), needs=needs)
-        undoing = _Undoing(plan, writer, shared)
+        limits = Measured.from_json(plan.header.limits).limits or DEFAULTS
+        undoing = _Undoing(plan, writer, shared, limits)
         for step, rows, along in ways_back:
             await undoing.take_back(step, rows, along)
-        limits = Measured.from_json(plan.header.limits).limits or DEFAULTS
         totals = undoing.totals
         sizes = {entity: await reads.timed(target.count(entity)) for entity in totals.limited(limits)}
         measured = totals.measured(limits, sizes)
@@ -164,7 +164,7 @@ async def _in_order(plan: Plan, ways: Sequence[_Way], reads: Reads) -> list[_Way
 class _Undoing:
     """The way back in the making: what all its steps share."""
 
-    def __init__(self, plan: Plan, writer: PlanWriter, shared: Shared) -> None:
+    def __init__(self, plan: Plan, writer: PlanWriter, shared: Shared, limits: Mapping[str, Limit]) -> None:
         self.totals = Totals()
         self.steps: list[StepInfo] = []
         self.warnings: list[str] = []
@@ -173,6 +173,7 @@ class _Undoing:
         self._plan = plan
         self._writer = writer
         self._shared = shared
+        self._limits = limits
         self._n = 0
 
     async def take_back(self, step: StepInfo, rows: OwnRows, along: Sequence[str]) -> None:
@@ -203,10 +204,11 @@ class _Undoing:
     async def _plan_step(self, step: StepInfo, rows: Rows, shape: Entity) -> None:
         before, unread = self._n, 0
         way = WayBack(rows, shape, self._shared, name=step.name)
+        labels = [kind for name in self._limits if (kind := label_kind(name, shape))]
         async for row, change, fate in way.changes(before):
             self._n += 1
             self._writer.add(row, change)
-            self.totals.add(change)
+            self.totals.add(change, labels)
             way.notices.add(change)
             self._shared.aftermath.note(change)
             unread += bool(change.action.is_write and unknown_before(fate.written))

@@ -62,6 +62,8 @@ def drifted(
             done += 1
         elif not isinstance(diff.before, Unknown | Created) and not equal(field, now, diff.before):
             texts.append(_text(name, diff.before, now, labels))
+    if is_delete:
+        texts += _filled(shape, change, record, labels)
     is_done = not is_delete and not texts and done == len(change.fields)
     if change.premise is not None and (change.premise.entity, change.premise.id) == (
         change.entity,
@@ -69,6 +71,21 @@ def drifted(
     ):
         texts += [] if is_done else strayed(shape, change, record, labels).texts
     return Drift(texts=tuple(texts), by=_who(shape, record, people) if texts else "", is_done=is_done)
+
+
+def _filled(shape: Entity, change: Change, record: RecordData, labels: Labels) -> list[str]:
+    """What was empty when the plan was made, and would be lost now."""
+    return [
+        _text(name, None, now, labels)
+        for name in deletable_fields(shape)
+        if name not in change.fields and (now := record.get(name)) is not None and now != ""
+    ]
+
+
+def deletable_fields(shape: Entity) -> list[str]:
+    """What somebody may have filled in, of a record that is to be deleted."""
+    fields = shape.fields.values()
+    return [one.name for one in fields if one.is_queryable and not (one.is_read_only or one.is_path_only)]
 
 
 def found_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Value | Unknown]:

@@ -13,7 +13,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bulkops.applier.drift import WHO, Drift, drifted, found_in, lost_in, recounted, restated, strayed
+from bulkops.applier.drift import (
+    WHO,
+    Drift,
+    deletable_fields,
+    drifted,
+    found_in,
+    lost_in,
+    recounted,
+    restated,
+    strayed,
+)
 from bulkops.applier.known import KnownNames
 from bulkops.change import BELONGING, OTHERS, Action, Before, Change, Unknown, equal
 from bulkops.errors import CallError, NotSentError, RefusedError, StopError
@@ -175,6 +185,9 @@ class Guard:
                 wanted[entity][id].update(())
         tallies = {tally.entity for change in changes if (tally := self._tally(change))}
         shapes = {entity: (await self._knowledge.of(entity)).shape for entity in {*wanted, *tallies}}
+        for change in changes:
+            if change.action is Action.DELETE and change.id is not None and change.fields:
+                wanted[change.entity][change.id].update(deletable_fields(shapes[change.entity]))
         known = {(change.entity, name) for change in changes for name in _known_before(change)}
         records = {
             entity: await self._current(shapes[entity], ids, known)

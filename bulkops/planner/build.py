@@ -130,7 +130,7 @@ async def build_plan(
                 "labels": recipe.labelled(planning.labelled(shapes)),
                 "undo": planning.aside,
                 "lasting": [*planning.lasting, *planning.needed(), *recipe.lasting()],
-                "altered": [*planning.altered, *planning.unseen(), *recipe.altered()],
+                "altered": [*planning.altered, *planning.unseen()],
                 **recipe.extra(),
             },
         )

@@ -58,9 +58,6 @@ class RecipeRows:
     def lasting(self) -> list[str]:
         return self._expansion.lasting() if self._expansion is not None else []
 
-    def altered(self) -> list[str]:
-        return self._expansion.altered() if self._expansion is not None else []
-
     def labelled(self, labels: Labels) -> Labels:
         """The labels of picklists, and those of people and the like."""
         if self._expansion is None:

@@ -80,10 +80,6 @@ class Expansion(Protocol):
         """What undo could not take back, beside what is known of every change: phrases."""
         ...
 
-    def altered(self) -> list[str]:
-        """What it could, but otherwise than it was: phrases."""
-        ...
-
     def labels(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
         """Entity → field → value → label, beside those of picklists."""
         ...

@@ -6,7 +6,7 @@ it, and a project that cannot be closed gets no note.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bulkops.change import Change, by_label, equal
@@ -52,7 +52,7 @@ class Closing:
         self._refusals = 0
         self._noted = 0  # projects that have the note already
         self._choice = self._chosen_by(job)
-        self.faults: list[Fault] = list(self._choice.faults)
+        self.faults: list[Fault] = [*self._choice.faults, *self._blindness()]
         file = self._choice.source.columns if self._choice.source else ()
         if self._choice.source and self._choice.source.is_result and file[-len(_BESIDE) :] == _BESIDE:
             file = file[: -len(_BESIDE)]  # bulkops' own, of the time when it was written
@@ -80,6 +80,17 @@ class Closing:
         if self._recipe.source is not None and self._recipe.source.display:
             return ByFile(self._recipe, self._recipe.source, job, shape, self._shapes)
         return ByQuery(self._recipe, shape, self._shapes)
+
+    def _blindness(self) -> Iterator[Fault]:
+        """Only who sees all tasks can keep projects for open ones: of hidden ones the API asks nobody."""
+        tasks = self._shapes.get("Tasks")
+        if self._recipe.open_tasks is OpenTasks.REFUSE and (tasks is None or tasks.is_restricted):
+            yield Fault(
+                where=self._recipe.place("open_tasks"),
+                message="this API user does not see all Tasks records, so nobody can tell which projects "
+                "have no open tasks, and the API would complete the hidden ones",
+                hint="Let it see all tasks, or write `open_tasks: complete`: that completes them unseen.",
+            )
 
     def _made(self, columns: Sequence[str]) -> MadeRows:
         rows = MadeRows(self._choice.file, columns, display=self._choice.display)
@@ -341,9 +352,6 @@ class Closing:
         return [f"close_projects: {text}" for text in told]
 
     def lasting(self) -> list[str]:
-        return []
-
-    def altered(self) -> list[str]:
         return []
 
     def labels(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:

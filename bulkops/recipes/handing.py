@@ -18,8 +18,6 @@ from bulkops.recipes.work import FOLLOWED, HOURS, ROLE, TO, Stage, hours_of, num
 from bulkops.record import FromStep, Premise, Scalar
 from bulkops.targets.base import RecordData
 
-DEPARTMENT = "departmentID"
-
 Hinder = Callable[[Colleague], str]
 Value = Callable[[Stage, Gathered, RecordData], Hashable]
 
@@ -50,8 +48,6 @@ class Handing:
         self._owners = owners
         self._guarded = guarded
         self._dropped = 0
-        self._elsewhere = 0  # tasks
-        self._strange = 0  # records in a role that the giver does not have
 
     def over(self) -> None:
         owners = self._owners.setdefault(self._one.kind.entity, {})
@@ -67,22 +63,6 @@ class Handing:
             yield (
                 f"{self._dropped:,} {self._one.kind.entity} of {self._cast.giver} are only taken out: "
                 "everybody who could have them is on that work already"
-            )
-
-    def lasting(self) -> Iterator[str]:
-        """What undo could not give back."""
-        if self._strange:
-            yield (
-                f"{self._strange:,} {self._one.kind.entity} in a role that {self._cast.giver} does not have: "
-                "the API gives them back in no such role"
-            )
-
-    def altered(self) -> Iterator[str]:
-        """What comes back otherwise."""
-        if self._elsewhere:
-            yield (
-                f"{self._elsewhere:,} {self._one.kind.entity} in other departments than {self._cast.giver}: "
-                "the API puts a task into that of its resource"
             )
 
     def _premise(self, work: RecordData, *also: str) -> Premise:
@@ -120,18 +100,7 @@ class Handing:
             return None
         cells |= self._given(taker, number(record.get(kind.role)))
         self._one.rows.put(cells, line=id, found=record, premise=self._premise(record, kind.role))
-        self._elsewhere += self._is_elsewhere(record)
-        self._strange += self._is_strange(number(record.get(kind.role)))
         return taker
-
-    def _is_elsewhere(self, record: RecordData) -> bool:
-        home = self._cast.roles.home(self._cast.giver.id) if self._cast.giver else None
-        return home is not None and DEPARTMENT in record and record[DEPARTMENT] != home
-
-    def _is_strange(self, role: int | None) -> bool:
-        giver = self._cast.giver
-        held = self._cast.roles.all_of(giver.id) if giver is not None and role is not None else []
-        return bool(held) and role not in held
 
     def _secondary(self, id: int) -> Hinder:
         def hinders(one: Colleague) -> str:

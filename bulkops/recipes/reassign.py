@@ -28,7 +28,8 @@ from bulkops.recipes.division import (
     Load,
 )
 from bulkops.recipes.gather import Gathered, Gatherer, Holding
-from bulkops.recipes.handing import DEPARTMENT, Handing
+from bulkops.recipes.givenback import GivenBack
+from bulkops.recipes.handing import Handing
 from bulkops.recipes.holdings import Holdings
 from bulkops.recipes.people import Colleague, Person
 from bulkops.recipes.work import (
@@ -73,8 +74,7 @@ class Reassignment:
         self._holdings = Holdings()
         self._known: list[Known] = []
         self._told: list[str] = []  # what the user should know
-        self._lasting: list[str] = []  # what undo could not give back
-        self._altered: list[str] = []  # and what otherwise
+        self._given_back = GivenBack()
         self._notes: list[str] = []  # what belongs to the table of who has how much
         self._read_where()
         self._check_division()
@@ -237,8 +237,6 @@ class Reassignment:
             handing.over()
             faults |= dict.fromkeys(handing.faults)
             self._told += handing.told()
-            self._lasting += handing.lasting()
-            self._altered += handing.altered()
             held.close()
         self._told += await self._left(gatherer)
         self._known = [*self._cast.known(), *gatherer.known]
@@ -291,7 +289,7 @@ class Reassignment:
     def _written(self, work: str) -> list[str]:
         """What this plan makes of that work before its entries change hands."""
         own = [one.kind for one in self._stages if one.kind.entity == work]
-        return [name for kind in own for name in (kind.person, kind.role, DEPARTMENT)]
+        return [name for kind in own for name in (kind.person, kind.role, "departmentID")]
 
     def _value(self, one: Stage, held: Gathered, work: RecordData) -> Hashable:
         """What a map looks at."""
@@ -390,6 +388,7 @@ class Reassignment:
         if giver is None or not change.action.is_write:
             return
         kind, hours = one.kind, None
+        self._given_back.add(self._cast, kind, change, row.found)
         if kind.hours:
             text = row.cells[one.rows.columns.index(HOURS)]
             hours = float(text) if text else None
@@ -413,10 +412,7 @@ class Reassignment:
         giver = self._cast.giver
         is_gone = giver is not None and not giver.is_active
         told = f"what {giver} hands over, who is no longer active: nobody can give it back"
-        return [told] if is_gone else self._lasting
-
-    def altered(self) -> list[str]:
-        return self._altered
+        return [told] if is_gone else list(self._given_back.lasting(self._cast))
 
     def labels(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
         people: list[Person] = [one.person for one in self._cast.takers]

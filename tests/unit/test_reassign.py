@@ -419,7 +419,7 @@ async def test_what_is_left_out_is_told(reassigned: Reassigned) -> None:
     assert "Jane Doe (12) stays a secondary resource (1 record of TaskSecondaryResources" in told
     assert "Lee Fox (14) is given nothing: no entry of `map` names them" in told
     assert header.extra["altered"] == [
-        "1 Tasks in other departments than Jane Doe (12): the API puts a task into that of its resource"
+        "1 Tasks in another department than that of who has them, where undo puts them"
     ]
     recipe = job("{resource: kim13, role: Engineer}", entities="[Projects]").replace("jane12", "max15")
     header = (await reassigned.plan({}, recipe)).header
@@ -431,13 +431,25 @@ async def test_what_is_left_out_is_told(reassigned: Reassigned) -> None:
 
 async def test_a_role_that_the_giver_has_no_more_cannot_be_given_back(reassigned: Reassigned) -> None:
     """The plan says of how many pieces of work; the role that is kept is a premise."""
-    rows: Rows = {"Tasks": [task(3), task(4, assignedResourceRoleID=ENGINEER)]}
-    plan = await reassigned.plan(rows, job("lee14"))
+    tasks = [task(3), task(4, assignedResourceRoleID=ENGINEER), task(5, assignedResourceRoleID=None)]
+    plan = await reassigned.plan({"Tasks": tasks}, job("kim13"))
     assert plan.header.extra["lasting"] == [
-        "1 Tasks in a role that Jane Doe (12) does not have: the API gives them back in no such role"
+        "2 Tasks in no role, or in one that Jane Doe (12) does not have: the API gives them back in no such "
+        "role"
     ]
     premises = [change.premise.values for change in plan.changes() if change.premise]
-    assert [values["assignedResourceRoleID"] for values in premises] == [SENIOR, ENGINEER]
+    assert [values["assignedResourceRoleID"] for values in premises] == [SENIOR, ENGINEER, None]
+
+
+async def test_what_is_not_handed_over_is_not_told_to_come_back_otherwise(reassigned: Reassigned) -> None:
+    """A task that stays, since who could have it is a secondary resource of it."""
+    rows: Rows = {
+        "Tasks": [task(3, departmentID=4, assignedResourceRoleID=ENGINEER)],
+        "TaskSecondaryResources": [{"id": 90, "taskID": 3, "resourceID": LEE, "roleID": ENGINEER}],
+    }
+    plan = await reassigned.plan(rows, job("lee14"))
+    assert plan.counts["rejected"] == 1
+    assert plan.header.extra["altered"] == plan.header.extra["lasting"] == []
 
 
 async def test_a_new_entry_rests_on_the_old_one(reassigned: Reassigned) -> None:

@@ -89,23 +89,23 @@ async def test_what_is_there_again_stays(tmp_path: Path) -> None:
     assert [(change.action, change.id) for change in again.changes()] == [(Action.UNCHANGED, id)]
 
 
-async def test_links_are_looked_for_by_what_each_says(tmp_path: Path) -> None:
-    """One without a role among those with one."""
+async def test_a_link_that_said_too_little_is_not_made_again(tmp_path: Path) -> None:
+    """One without a role among those with one: the API would refuse it, and both plans say so."""
     rows: list[Mapping[str, Scalar]] = [
         {"id": 90, "ticketID": 3, "resourceID": 12, "roleID": 5},
         {"id": 91, "ticketID": 3, "resourceID": 13, "roleID": None},
-        {"id": 92, "ticketID": 4, "resourceID": 12, "roleID": 5},
     ]
     target = MemoryTarget({"TicketSecondaryResources": rows})
-    (tmp_path / "gone.csv").write_text("id\n90\n91\n92\n", "utf-8")
+    (tmp_path / "gone.csv").write_text("id\n90\n91\n", "utf-8")
     (tmp_path / "job.yaml").write_text(JOB.format(entity="TicketSecondaryResources"), "utf-8")
     plan = await build_plan(load_job(tmp_path / "job.yaml"), target, tmp_path / "x.plan")
-    await apply_plan(plan, target)
-    undo = await build_undo(plan, target, tmp_path / "x.undo.plan")
-    assert [dict(change.key) for change in undo.changes()] == [
-        {name: value for name, value in row.items() if name != "id" and value is not None}
-        for row in reversed(rows)
+    assert plan.header.extra["lasting"] == [
+        "1 deleted TicketSecondaryResources, which cannot be brought back"
     ]
+    await apply_plan(plan, target)
+    gone, made = (await build_undo(plan, target, tmp_path / "x.undo.plan")).changes()
+    assert gone.reason == "roleID was empty, and the API makes no TicketSecondaryResources without it"
+    assert dict(made.key) == {"ticketID": 3, "resourceID": 12, "roleID": 5}
 
 
 MADE = """\

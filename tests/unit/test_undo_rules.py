@@ -9,6 +9,7 @@ import pytest
 
 from bulkops.applier import apply_plan
 from bulkops.change import Action
+from bulkops.errors import LimitError
 from bulkops.job import load_job
 from bulkops.plan import Plan
 from bulkops.planner.build import build_plan
@@ -181,3 +182,38 @@ async def test_what_is_advised_is_a_job_that_can_be_planned(tmp_path: Path, targ
     plan = await applied(tmp_path, target, step % f", {said}", a="Text\nB\n")
     undo = await build_undo(plan, target, tmp_path / "y.undo.plan")
     assert [change.fields["status"].after for change in undo.changes()] == [5]
+
+
+async def test_the_way_back_is_within_the_limits_of_the_job_too(tmp_path: Path, target: MemoryTarget) -> None:
+    """A limit on what a field is set to: undo sets it, and nobody has released that."""
+    for id in (4, 5):
+        target.load("Tasks", {**target.rows["Tasks"][3], "id": id})
+    for row in target.rows["Tasks"].values():
+        row["status"] = 5
+    limited = HEAD.replace("limits: {", "limits: {status=Complete: {count: 2}, ")
+    (tmp_path / "open.csv").write_text("Id,State\n3,New\n4,New\n5,New\n", "utf-8")
+    step = HAND.replace("hand", "open").replace("assignedResourceID: Who", "status: State")
+    (tmp_path / "job.yaml").write_text(limited + step, "utf-8")
+    plan = await build_plan(load_job(tmp_path / "job.yaml"), target, tmp_path / "x.plan")
+    assert (await apply_plan(plan, target)).counts["applied"] == 3
+    undo = await build_undo(plan, target, tmp_path / "x.undo.plan")
+    release = "If that is meant, release exactly these: --allow status=Complete=3"
+    assert f"status=Complete: 3 rows, the limit is 2. {release}" in undo.header.warnings
+    with pytest.raises(LimitError, match="status=Complete: 3 rows"):
+        await apply_plan(undo, target)
+    assert (await apply_plan(undo, target, allow={"status=Complete": 3})).counts["applied"] == 3
+
+
+@pytest.mark.parametrize(("department", "told"), [(90, False), (91, True)])
+async def test_a_department_that_undo_does_not_bring_back_is_told(
+    tmp_path: Path, target: MemoryTarget, department: int, told: bool
+) -> None:
+    """A task that is not in that of its resource: given back, the API puts it there."""
+    target.load("ResourceRoleDepartments", {
+        "resourceID": 1, "roleID": 10, "departmentID": 90, "isActive": True, "isDefault": True,
+    })  # fmt: skip
+    target.rows["Tasks"][3]["departmentID"] = department
+    del target.rows["TaskSecondaryResources"][90]
+    plan = await applied(tmp_path, target, HAND, hand="Id,Who\n3,2\n")
+    (altered,) = plan.header.extra["altered"] or [""]
+    assert ("1 Tasks in another department than that of who has them" in altered) is told

@@ -37,7 +37,9 @@ READS: Mapping[Question, Sequence[str]] = {
         "projectName", "companyID", "projectType", "status", "startDateTime", "endDateTime",
     ),
     ("Projects", "projectType"): ("projectName", "projectType"),
-    ("ResourceRoleDepartments", "resourceID"): ("resourceID", "roleID", "isActive"),
+    ("ResourceRoleDepartments", "resourceID"): (
+        "resourceID", "roleID", "isActive", "departmentID", "isDefault",
+    ),
     ("ResourceRoles", "resourceID"): ("resourceID", "roleID", "departmentID", "queueID"),
     ("ResourceRoles", "roleID"): ("resourceID", "roleID"),
     ("ResourceServiceDeskRoles", "resourceID"): ("resourceID", "roleID", "isActive"),
@@ -159,6 +161,11 @@ class Related:
             return False
         return self.sees_all(entity)
 
+    def is_unseen(self, entity: str, id: int) -> bool:
+        """Whether somebody looked and did not find it: it is hidden from this API user, or gone."""
+        found = self.many(entity, "id", id)
+        return entity in self.unreadable if found is None else not found
+
     def pair(self, entity: str, field: str, id: int, other: str, other_id: int) -> bool | None:
         """Whether a record that is there already holds both values. None: not known."""
         if entity in self.unreadable:
@@ -184,6 +191,11 @@ class Related:
         shapes = [self.shape(entity) for entity in entities]
         is_open = all(shape is not None and shape.is_live and not shape.is_restricted for shape in shapes)
         return is_open and self._seen.issuperset(entities)
+
+    def may_hide(self, entity: str) -> bool:
+        """Whether it is known that this API user does not see all records of it."""
+        shape = self.shape(entity)
+        return entity in self.unreadable or (shape is not None and shape.is_restricted)
 
     def shape(self, entity: str) -> Entity | None:
         """The entity as the tenant describes it. None: not known."""

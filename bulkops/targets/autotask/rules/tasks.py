@@ -59,6 +59,16 @@ def counts_as_done(case: Case) -> Iterator[Finding]:
         )
 
 
+def completes_unseen(case: Case) -> Iterator[Finding]:
+    """The API completes all open tasks, whoever sees them; what nobody counted, nobody opens again."""
+    if _becomes_complete(case) and case.related.may_hide("Tasks"):
+        yield effect(
+            "this API user sees only some Tasks records: completing a project, the API completes the hidden "
+            "ones in it as well; nobody can tell here how many are open, and undo cannot open them again",
+            stays="in which the API completes open tasks that are hidden as well, and those stay complete",
+        )
+
+
 def _open_tasks(case: Case) -> list[RecordData] | None:
     """Those of the change's project. None: not known."""
     project = case.change.id
@@ -109,6 +119,7 @@ PROJECTS = (
     rule(dates.ends_after_work, on="endDateTime"),
     rule(dates.start_is_free, on="startDateTime"),
     rule(completes_tasks, on="status"),
+    rule(completes_unseen, on="status"),
     rule(counts_as_done, on="status"),
     rule(dates.work_ends_later, on="status", own="endDateTime"),
     rule(becomes_baseline, on="projectType"),
@@ -218,7 +229,21 @@ def department_follows(case: Case) -> Iterator[Finding]:
     if case.writes("departmentID"):
         yield effect("departmentID is not what the row says: the API sets it to that of the primary resource")
     elif case.is_update and case.writes("assignedResourceID"):
-        yield effect("the API sets departmentID to that of the new primary resource")
+        stays = (
+            ""
+            if _is_at_home(case)
+            else "in another department than that of who has them, where undo puts them"
+        )
+        yield effect("the API sets departmentID to that of the new primary resource", stays=stays)
+
+
+def _is_at_home(case: Case) -> bool:
+    """Whether the task is in the default department of whose it is now."""
+    person, department = case.was("assignedResourceID"), case.was("departmentID")
+    if not isinstance(person, int):
+        return False
+    held = case.related.many("ResourceRoleDepartments", "resourceID", person) or ()
+    return any(one.get("departmentID") == department for one in held if one.get("isDefault"))
 
 
 def location(case: Case) -> Iterator[Finding]:
@@ -291,7 +316,10 @@ TASKS = (
     rule(needs_work_type, on="assignedResourceID billingCodeID", own="assignedResourceID billingCodeID"),
     rule(needs_for_helpers, own="assignedResourceID billingCodeID departmentID"),
     rule(is_work_type, on="billingCodeID"),
-    rule(department_follows, on="assignedResourceID departmentID", own="assignedResourceID"),
+    rule(
+        department_follows,
+        on="assignedResourceID departmentID", own="assignedResourceID departmentID",
+    ),
     rule(location, on="companyLocationID", own="projectID"),
     rule(partial(phase_of_project, field="phaseID"), on="phaseID", own="projectID"),
     rule(partial(dates.in_order, start="startDateTime", end="endDateTime"), on=_SPAN, own=_SPAN),

@@ -21,6 +21,9 @@ def role(case: Case) -> Iterator[Finding]:
     yield from people.inactive(case, "assignedResourceRoleID", "Roles")
 
 
+_CLEARED = "what is of the company that they leave is cleared first, in a request of its own"
+_CONCLUDED = "; what this API user cannot see is taken for that company's, and cleared as well"
+_HIDDEN = "hidden "
 _OF_COMPANY = (("contactID", "Contacts", "contact"), ("companyLocationID", "CompanyLocations", "location"))
 
 
@@ -47,10 +50,11 @@ def moves(case: Case) -> Iterator[Finding]:
             if found := _stays(case, field, entity, held, company, text=text):
                 yield found
             else:
-                lost[field] = what
+                lost[field] = _HIDDEN + what if _is_hidden(case, entity, held, company) else what
     if lost:
+        is_hidden = any(what.startswith(_HIDDEN) for what in lost.values())
         yield effect(
-            "what is of the company that they leave is cleared first, in a request of its own",
+            _CLEARED + _CONCLUDED if is_hidden else _CLEARED,
             amounts=dict.fromkeys(lost.values(), 1), clears=tuple(lost),
         )  # fmt: skip
     if replaced:
@@ -61,10 +65,21 @@ def moves(case: Case) -> Iterator[Finding]:
         )
 
 
+def _is_hidden(case: Case, entity: str, held: int, company: int | Created) -> bool:
+    """Whether its company had to be concluded from that of the ticket. Of a new company nobody looks."""
+    return isinstance(company, int) and case.related.is_unseen(entity, held)
+
+
 def _foreign(case: Case, field: str, entity: str, held: int, company: int | Created) -> str:
-    """What the field holds, where that is known to be of another company than the new one; else nothing."""
+    """What the field holds, where that is known to be of another company than the new one; else nothing.
+
+    What cannot be seen is taken for one of the company that the ticket leaves, as the API asks of a ticket:
+    left there, it would stop the move after the other field was cleared.
+    """
     if isinstance(company, Created):  # nobody is in it yet
         return f"{field} is {held}"
+    if case.related.is_unseen(entity, held):
+        return f"{field} is {held}, which this API user cannot see"
     record = case.related.one(entity, held)
     other = known_id(record, "companyID") if record is not None else None
     if record is None or other is None or other == company:
