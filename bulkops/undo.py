@@ -205,7 +205,8 @@ class _Undoing:
         before, unread = self._n, 0
         way = WayBack(rows, shape, self._shared, name=step.name)
         labels = [kind for name in self._limits if (kind := label_kind(name, shape))]
-        async for row, change, fate in way.changes(before):
+        async for row, back, fate in way.changes(before):
+            change = self._shared.aftermath.chained(back)
             self._n += 1
             self._writer.add(row, change)
             self.totals.add(change, labels)

@@ -89,17 +89,18 @@ def deletable_fields(shape: Entity) -> list[str]:
 
 
 def found_in(shape: Entity, change: Change, record: RecordData) -> dict[str, Value | Unknown]:
-    """What `record` holds in the fields that `change` writes, where the plan saw something else there.
+    """What `record` holds in the fields that `change` writes, where the plan saw something else there, or
+    could not know.
 
     What is as planned already is given as planned, so that it is seen to be the same without the shape.
     """
     found: dict[str, Value | Unknown] = {}
     for name, diff in change.fields.items():
         field = shape.find(name)
-        if field is None or not is_shown(field, record) or isinstance(diff.before, Unknown | Created):
+        if field is None or not is_shown(field, record) or isinstance(diff.before, Created):
             continue
         now = record.get(field.name)
-        if not equal(field, now, diff.before):
+        if isinstance(diff.before, Unknown) or not equal(field, now, diff.before):
             found[name] = diff.after if equal(field, now, diff.after) else before_value(field, now)
     return found
 

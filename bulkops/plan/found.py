@@ -76,7 +76,7 @@ def overwritten(change: Change, found: Before) -> str | None:
     texts = [
         f"{name} was {_shown(found[name])}, and not {_shown(diff.before)}"
         for name, diff in change.fields.items()
-        if name in found and found[name] != diff.after
+        if name in found and found[name] != diff.after and not isinstance(diff.before, Unknown)
     ]
     if isinstance(others := found.get(OTHERS), str):
         texts.append(others)

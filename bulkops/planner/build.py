@@ -225,6 +225,7 @@ class _Planning:
         self.warnings.extend((*utc_warnings(ready), *told_of_rows))
 
     def _add(self, row: Row, change: Change, labels: Sequence[LabelKind]) -> None:
+        change = self._aftermath.chained(change)
         self._writer.add(row, change)
         self._n = change.n
         self.totals.add(change, labels)

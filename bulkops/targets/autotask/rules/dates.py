@@ -16,6 +16,7 @@ from bulkops.targets.base import RecordData
 
 A_DAY = timedelta(days=1)
 SHOWN = 3  # of many
+_DATES = ("startDateTime", "endDateTime")
 DEEPEST = 10  # predecessors of predecessors that are looked at
 
 
@@ -119,11 +120,12 @@ def moves_successors(case: Case) -> Iterator[Finding]:
         return
     rows = case.related.many("TaskPredecessors", "predecessorTaskID", case.change.id)
     if rows:
-        ids = [str(row.get("successorTaskID")) for row in rows]
+        ids = [id for row in rows if (id := known_id(row, "successorTaskID")) is not None]
         yield effect(
             "the tasks that follow it may be moved by the API as well",
-            detail=f"successors: {_some(ids)}",
+            detail=f"successors: {_some(list(map(str, ids)))}",
             stays="that may have moved others",
+            moves=tuple(("Tasks", id, _DATES) for id in ids),
         )
 
 
@@ -138,7 +140,9 @@ def moves_successor(case: Case) -> Iterator[Finding]:
         was = f", until now on {begins}" if begins is not None else ""
         detail = f"task {case.ref('successorTaskID')} begins on {ends + lag * A_DAY}{was}"
     text = "the API moves the successor to the predecessor's end plus lagDays"
-    yield effect(text, detail=detail, stays="whose successors stay where the API moves them")
+    follower = case.ref("successorTaskID")
+    moves = (("Tasks", follower, _DATES),) if follower is not None else ()
+    yield effect(text, detail=detail, stays="whose successors stay where the API moves them", moves=moves)
 
 
 def in_one_project(case: Case) -> Iterator[Finding]:

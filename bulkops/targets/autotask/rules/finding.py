@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from bulkops.record import Tally
+
+Moved: TypeAlias = tuple[str, int, tuple[str, ...]]
+"""Entity, id and fields of a record."""
 
 
 class Kind(StrEnum):
@@ -27,7 +31,7 @@ class Finding:
     adds up over rows: `{"open task": 4}`. `clears` are fields that have to be empty before the rest
     of the row can be written; `tally` are the records that the API changes with the row's own, `loses`
     fields that it empties in that one; `stays`, what undo cannot make good, goes on after their number and
-    entity: `3 Tasks whose …`.
+    entity: `3 Tasks whose …`; `moves` are records and fields that the API changes to what nobody knows.
     """
 
     kind: Kind
@@ -39,6 +43,7 @@ class Finding:
     tally: Tally | None = None
     loses: tuple[str, ...] = ()
     stays: str = ""
+    moves: tuple[Moved, ...] = ()
 
 
 def reject(text: str, *, about: str = "") -> Finding:
@@ -59,6 +64,7 @@ def effect(
     about: str = "",
     loses: tuple[str, ...] = (),
     stays: str = "",
+    moves: tuple[Moved, ...] = (),
 ) -> Finding:
     return Finding(
         kind=Kind.EFFECT,
@@ -70,4 +76,5 @@ def effect(
         about=about,
         loses=loses,
         stays=stays,
+        moves=moves,
     )

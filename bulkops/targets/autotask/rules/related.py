@@ -192,10 +192,10 @@ class Related:
         is_open = all(shape is not None and shape.is_live and not shape.is_restricted for shape in shapes)
         return is_open and self._seen.issuperset(entities)
 
-    def may_hide(self, entity: str) -> bool:
-        """Whether it is known that this API user does not see all records of it."""
+    def is_restricted(self, entity: str) -> bool:
+        """Whether this API user is known to see only some of its records."""
         shape = self.shape(entity)
-        return entity in self.unreadable or (shape is not None and shape.is_restricted)
+        return shape is not None and shape.is_restricted
 
     def shape(self, entity: str) -> Entity | None:
         """The entity as the tenant describes it. None: not known."""

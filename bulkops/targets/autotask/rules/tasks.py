@@ -61,7 +61,7 @@ def counts_as_done(case: Case) -> Iterator[Finding]:
 
 def completes_unseen(case: Case) -> Iterator[Finding]:
     """The API completes all open tasks, whoever sees them; what nobody counted, nobody opens again."""
-    if _becomes_complete(case) and case.related.may_hide("Tasks"):
+    if _becomes_complete(case) and case.related.is_restricted("Tasks"):
         yield effect(
             "this API user sees only some Tasks records: completing a project, the API completes the hidden "
             "ones in it as well; nobody can tell here how many are open, and undo cannot open them again",
@@ -234,7 +234,10 @@ def department_follows(case: Case) -> Iterator[Finding]:
             if _is_at_home(case)
             else "in another department than that of who has them, where undo puts them"
         )
-        yield effect("the API sets departmentID to that of the new primary resource", stays=stays)
+        moves = (("Tasks", case.change.id or 0, ("departmentID",)),)
+        yield effect(
+            "the API sets departmentID to that of the new primary resource", stays=stays, moves=moves
+        )
 
 
 def _is_at_home(case: Case) -> bool:
