@@ -3,7 +3,7 @@
 Two updates are alike where they belong to one step and change the same fields from the same values to the
 same ones, with like notes; two rejected rows where they are rejected for like reasons, whatever these quote.
 Two creates, or deletes, are alike where all but their key, their parent and what they refer to is the same:
-what of that differs is named.
+what of that differs is named. Where like notes are not the same, it is told which rows have which.
 
 A step is read only as long as there is something to group: the creates of an import are like nothing, and
 there may be a million of them. What is read is looked at as it is stored, without making changes of it:
@@ -19,7 +19,7 @@ from itertools import chain, islice
 from typing import Any, Self, TypeAlias
 
 from bulkops.change import Action
-from bulkops.grouping import pattern
+from bulkops.grouping import Common, Notes, Own, Sized, cut, pattern
 from bulkops.plan import Plan
 from bulkops.plan.encoding import dump, load
 from bulkops.plan.seal import CHUNK, action_letter
@@ -41,7 +41,8 @@ class Shown:
     """A change that is shown, and how many are like it.
 
     `is_same`: with the same reason to the letter; `is_whole`: there are no more like it, all of its step
-    having been read; `differs`: fields in which they are not like it.
+    having been read; `differs`: fields in which they are not like it; `own`: where their notes are not the
+    same to the letter.
     """
 
     n: int
@@ -49,6 +50,7 @@ class Shown:
     is_same: bool = True
     is_whole: bool = True
     differs: tuple[str, ...] = ()
+    own: Own | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,20 @@ _UNKNOWN = _Shape()
 
 
 @dataclass(slots=True, kw_only=True)
+class _Marks:
+    """What changes of one family have in common (`key`), and those of one kind (`refers`: what they refer
+    to); what this one holds that others of its kind or family need not; its notes in pieces.
+    """
+
+    key: Hashable
+    refers: str = ""
+    held: Mapping[str, int] = field(default_factory=dict)
+    reason: str | None = None
+    common: Common = field(default_factory=list)
+    own: Sized = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
 class _Kind:
     """Changes that are alike: the first one, and how many they are.
 
@@ -79,19 +95,29 @@ class _Kind:
     first: int
     reason: str | None
     held: Mapping[str, int]
+    notes: Notes | None = None
     count: int = 0
     is_same: bool = True
     differs: frozenset[str] = frozenset()
 
-    def take(self, reason: str | None, held: Mapping[str, int]) -> None:
+    @classmethod
+    def of(cls, n: int, marks: _Marks) -> Self:
+        notes = Notes(marks.common, marks.own) if marks.own else None
+        return cls(first=n, reason=marks.reason, held=marks.held, notes=notes)
+
+    def take(self, n: int, marks: _Marks) -> None:
         self.count += 1
-        self.is_same = self.is_same and reason == self.reason
-        self._compare(held)
+        self.is_same = self.is_same and marks.reason == self.reason
+        self._compare(marks.held)
+        if self.notes is not None:
+            self.notes.take(n, marks.own)
 
     def absorb(self, other: _Kind) -> None:
         self.count += other.count
         self.differs |= other.differs
         self._compare(other.held)
+        if self.notes is not None and other.notes is not None:
+            self.notes.absorb(other.notes)
 
     def _compare(self, held: Mapping[str, int]) -> None:
         if len(self.differs) < len(self.held):
@@ -99,9 +125,11 @@ class _Kind:
 
     def shown(self, *, is_whole: bool) -> Shown:
         differs = tuple(name for name in self.held if name in self.differs)
+        own = self.notes.own() if self.notes is not None else None
         return Shown(
-            n=self.first, more=self.count - 1, is_same=self.is_same, is_whole=is_whole, differs=differs
-        )
+            n=self.first, more=self.count - 1, is_same=self.is_same, is_whole=is_whole, differs=differs,
+            own=own,
+        )  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,12 +140,12 @@ class _Family:
     kinds: dict[str, _Kind] = field(default_factory=dict)
     is_one: bool = False
 
-    def take(self, n: int, refers: str, reason: str | None, held: Mapping[str, int]) -> None:
-        key = "" if self.is_one else refers
+    def take(self, n: int, marks: _Marks) -> None:
+        key = "" if self.is_one else marks.refers
         kind = self.kinds.get(key)
         if kind is None:
-            kind = self.kinds[key] = _Kind(first=n, reason=reason, held=held)
-        kind.take(reason, held)
+            kind = self.kinds[key] = _Kind.of(n, marks)
+        kind.take(n, marks)
         if len(self.kinds) > self.most:
             self._join()
 
@@ -148,14 +176,14 @@ class _Reading:
         if self.read % WINDOW == 0:
             self.alone = 0
         self.read += 1
-        key, refers, held = _marks(self.action, n, data, shape)
-        family = self.families.get(key)
+        marks = _marks(self.action, n, data, shape)
+        family = self.families.get(marks.key)
         if family is None:
             self.alone += 1
             if len(self.families) == MOST_KINDS:
                 return
-            family = self.families[key] = _Family(most=self.most)
-        family.take(n, refers, data.get("reason"), held)
+            family = self.families[marks.key] = _Family(most=self.most)
+        family.take(n, marks)
 
     def shown(self) -> list[Shown]:
         """The largest groups and the first outliers."""
@@ -249,27 +277,25 @@ def _picked(found: Iterable[Shown], most: int) -> list[Shown]:
     return [*groups[:most], *singles[:most]]
 
 
-_Marks: TypeAlias = tuple[Hashable, str, Mapping[str, int]]
-"""What changes of one family have in common, what those of one kind refer to, and what this one holds that
-others of its kind or family need not.
-"""
-
-
 def _marks(action: Action, n: int, data: _Stored, shape: _Shape) -> _Marks:
     """Of a change as it is stored; one that says nothing is like no other."""
     if action is Action.REJECTED:
         reason = data.get("reason")
-        return digest((data["step"], pattern(reason))) if reason else n, "", {}
+        return _Marks(key=digest((data["step"], pattern(reason))) if reason else n, reason=reason)
     if not data.get("fields"):
-        return n, "", {}
-    notes = [pattern(note) for note in data.get("notes", ())]
+        return _Marks(key=n)
+    common, own = cut(data.get("notes", ()))
     if action is Action.UPDATE:
-        return digest(dump([data["step"], data["fields"], notes])), "", {}
+        return _Marks(key=digest(dump([data["step"], data["fields"], common])), common=common, own=own)
     is_create = action is Action.CREATE
-    return _record_marks({name: diff[is_create] for name, diff in data["fields"].items()}, data, notes, shape)
+    values = {name: diff[is_create] for name, diff in data["fields"].items()}
+    key, refers, held = _record_marks(values, data, common, shape)
+    return _Marks(key=key, refers=refers, held=held, common=common, own=own)
 
 
-def _record_marks(values: dict[str, Any], data: _Stored, notes: list[str], shape: _Shape) -> _Marks:
+def _record_marks(
+    values: dict[str, Any], data: _Stored, notes: Common, shape: _Shape
+) -> tuple[bytes, str, Mapping[str, int]]:
     """Of a create or a delete, which has these values.
 
     Whom and what they refer to makes kinds, the parent and what the plan itself creates do not.

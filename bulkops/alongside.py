@@ -1,13 +1,15 @@
-"""Takes back what the API did by itself along with a plan's changes: tasks that it completed with their
-project are opened again, as far as the plan knows what they held. Pure: reads the plan only.
+"""Takes back what the API does by itself along with changes: tasks that it completed with their project are
+opened again, as far as the plan knows what they held. So are those that it completes along with the way back,
+where that makes a project complete once more. Pure: reads the plan only.
 
-They are rows of the way back of their own, after those that open their projects.
+They are rows of the way back of their own, after those of their projects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
+from typing import TypeAlias
 
 from bulkops.change import UNKNOWN, Action, Change, FieldDiff
 from bulkops.plan import Fate, RowState
@@ -18,15 +20,16 @@ from bulkops.schema import Entity
 from bulkops.targets.base import RecordData
 from bulkops.wayback import Needs, OwnRows
 
-
-def entities_along(rows: Iterable[Fate]) -> list[str]:
-    """Of which entities such records are."""
-    tallies = (_done(fate) for fate in rows)
-    return list(dict.fromkeys(tally.entity for tally in tallies if tally is not None))
+Done: TypeAlias = tuple[int, Tally]
+"""A row of the way back, and the records that the API changed, or will change, along with it."""
 
 
-def _done(fate: Fate) -> Tally | None:
-    return fate.written.along if fate.state is RowState.APPLIED else None
+def done_along(rows: OwnRows) -> Iterator[Done]:
+    """With the rows of a step of the plan: by the numbers of those that take them back."""
+    for fate in rows:
+        tally = fate.written.along if fate.state is RowState.APPLIED else None
+        if tally is not None:
+            yield rows.place(fate.change.n), tally
 
 
 class Alongside:
@@ -34,13 +37,13 @@ class Alongside:
 
     def __init__(
         self,
-        rows: OwnRows,
+        done: Callable[[], Iterable[Done]],
         shape: Entity,
         *,
         name: str,
         labels: Mapping[str, Mapping[str, str]],
     ) -> None:
-        self._rows = rows
+        self._done = done
         self._shape = shape
         self._name = name
         parent = [shape.parent.field] if shape.parent is not None else []
@@ -54,11 +57,10 @@ class Alongside:
     def __iter__(self) -> Iterator[Fate]:
         """`found` is what else they held, `waits_for` the row that takes back what they were changed with."""
         numbers = count(1)
-        for fate in self._rows:
-            tally = _done(fate)
-            if tally is not None and tally.entity == self._shape.name:
+        for with_row, tally in self._done():
+            if tally.entity == self._shape.name:
                 for id, held in sorted(tally.records.items(), reverse=True):
-                    yield self._fate(next(numbers), self._rows.place(fate.change.n), tally, id, held)
+                    yield self._fate(next(numbers), with_row, tally, id, held)
 
     def _fate(self, n: int, with_row: int, tally: Tally, id: int, held: Mapping[str, Scalar]) -> Fate:
         change = Change(

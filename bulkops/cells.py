@@ -1,7 +1,8 @@
 """How cells stand in result files: guarded so that a spreadsheet runs none of them, and back to the letter.
 
 Writing puts one `'` before a cell that a spreadsheet would take for a formula; reading takes it away again.
-Which cells held a number or a date stands in a column of its own, since text alone does not tell.
+Which cells held a number or a date, and which were not there, stands in a column of its own, since text
+alone does not tell.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ were whole: reading refuses it until somebody has emptied this cell.
 """
 
 STORED = "bulkops_stored"
-"""One column more: the cells that held a number or a date, by column, as JSON: `{"Hours": "1.125"}`.
+"""One column more: the cells that held a number or a date, by column, as JSON: `{"Hours": "1.125"}`. Those
+that the record did not have stand there without a text: `{"Due": ""}`.
 
 What a job says of decimal signs and date formats is not meant for them, and as text 1.125 could be eleven
 hundred. A cell counts as stored while it still has this text; what somebody typed over it is text.
@@ -72,11 +74,14 @@ def stored_texts(columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]
 
     Of columns that share a name none is told: no job can read them.
     """
-    return {
+    texts = {
         name: str(cell)
         for name, cell in zip(columns, cells, strict=False)
-        if type(cell) is StoredText and not _WHOLE(cell) and columns.count(name) == 1
+        if type(cell) is StoredText and not _WHOLE(cell)
     }
+    if len(set(columns)) == len(columns):  # counting each name is slow where a record lacks many
+        return texts
+    return {name: text for name, text in texts.items() if columns.count(name) == 1}
 
 
 def stored_to_json(texts: Mapping[str, str]) -> str:

@@ -47,7 +47,7 @@ def to_text(shape: Field) -> ToText:
         if held is None:
             return ""
         said = held if isinstance(held, str) else scalar_text(held)
-        return said if is_text or isinstance(held, bool) else StoredText(said)
+        return said if is_text or not said or isinstance(held, bool) else StoredText(said)
 
     return text
 

@@ -27,10 +27,20 @@ class Locator:
 class StoredText(str):
     """The text of a cell that held a number or a date, and no text: spelled by us as 1234.5 or 2026-01-31.
 
-    What a job says of the source's decimal sign and date format is not meant for it.
+    What a job says of the source's decimal sign and date format is not meant for it. Without a character it
+    is the cell of what the source's record does not have (`ABSENT`).
     """
 
     __slots__ = ()
+
+
+ABSENT = StoredText()
+"""The cell of a key that the source's record does not have, as a JSON object may: no empty cell, for it says
+nothing about its field, not even that it is to be cleared."""
+
+
+def is_absent(cell: str) -> bool:
+    return not cell and type(cell) is StoredText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from shlex import quote
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from bulkops.alike import Shown, worth_showing
 from bulkops.change import Action, Change, FieldDiff, Unknown
+from bulkops.grouping import Own
 from bulkops.naming import RowNames
 from bulkops.plan import Header, Plan, StepInfo
 from bulkops.progress import Progress
@@ -91,12 +93,30 @@ def _some_lines(plan: Plan, most: int) -> Iterator[Line]:
         change, row = next(plan.items(one.n - 1))
         left[change.action] -= 1 + one.more
         known = labels.get(change.entity, {})
-        told = f"{one.more:,}" if one.is_whole else f"at least {one.more:,}"
-        alike = f" and {told} more {_like(change, one)}" if one.more else ""
+        alike = f" and {_at_least(one.more, one)} more {_like(change, one)}" if one.more else ""
+        if one.own is not None:
+            change = replace(change, notes=tuple(_own_notes(plan, change, one, one.own, names)))
         yield from _change_lines(change, names.of(change, row), known, alike=alike, fields=FIELDS)
     more = [f"{n:,} more {_FATES[action]}" for action, n in left.items() if n]
     if more:
         yield f"  … and {', '.join(more)}: see them all with `{command('show', plan.path)}`", ""
+
+
+def _own_notes(plan: Plan, change: Change, one: Shown, own: Own, names: RowNames) -> Iterator[str]:
+    """What is the same for all that are like `change`; then each one's own, or the largest and the range of
+    the others.
+    """
+    yield from (note for at, note in enumerate(change.notes) if at not in own.which)
+    for n in own.rows:
+        each, row = next(plan.items(n - 1))
+        called = _known(each, names.of(each, row)).removeprefix(each.entity).strip()
+        yield f"{called}: {'; '.join(each.notes[at] for at in own.which)}"
+    if own.others:
+        yield f"and {_at_least(one.more + 1 - len(own.rows), one)} more: {own.others}"
+
+
+def _at_least(number: int, one: Shown) -> str:
+    return f"{number:,}" if one.is_whole else f"at least {number:,}"
 
 
 def _labels(plan: Plan) -> Mapping[str, Labels]:
@@ -144,6 +164,10 @@ def _coverage(header: Header) -> Iterator[str]:
 
 def written_text(plan: Plan) -> str:
     """Where the plan is, and what to do with it."""
+    rejected = plan.counts.get(Action.REJECTED.value, 0)
+    if not plan.has_changes and rejected and any(step.action == "undo" for step in plan.header.steps):
+        why = f"{rejected:,} rejected, for the reasons above"
+        return f"Nothing can be taken back as it is: {why}. Written to {plan.path}."
     if not plan.has_changes:
         return f"Nothing to change. Written to {plan.path}."
     return f"Written to {plan.path}. Apply it with: {command('apply', plan.path)}"

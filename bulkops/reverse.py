@@ -155,8 +155,8 @@ def _of_update(
             continue
         if not equal(field, now, diff.after):
             known = labels.get(name, {})
-            was, is_now = _told(diff.after, known), _told(now, known)
-            return _rejected(change, f"{name} was set to {was} and is {is_now} now: it was changed since")
+            was = "emptied" if diff.after is None else f"set to {_told(diff.after, known)}"
+            return _rejected(change, f"{name} was {was} and is {_told(now, known)} now: it was changed since")
         fields[name] = FieldDiff(before=diff.after, after=diff.before)
     if fields:
         return replace(change, action=Action.UPDATE, fields=fields)

@@ -6,16 +6,17 @@ cannot be taken back stands in it as rejected, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import bulkops
-from bulkops.alongside import Alongside, entities_along
+from bulkops.alongside import Alongside, Done, done_along
 from bulkops.errors import PlanError
 from bulkops.job.model import StepAction
 from bulkops.kept import kept_text
@@ -56,7 +57,7 @@ async def build_undo(
     entities = [entity for step, _, along in ways_back for entity in (step.entity, *along)]
     with (
         PlanWriter(path) as writer,
-        Aftermath(entities, also=ENTITIES) as aftermath,
+        Aftermath(entities, also=ENTITIES, is_back=True) as aftermath,
         closing(Needs()) as needs,
     ):
         shared = Shared(reads=reads, aftermath=aftermath, judging=Judging(target, aftermath), needs=needs)
@@ -139,7 +140,8 @@ def _way_back(plan: Plan, step: StepInfo, first: int, last: int) -> _Way:
     labels = plan.header.extra.get("labels", {}).get(step.entity, {})
     rows = OwnRows(plan, first, last, aside=aside.get(step.name, {}), labels=labels)
     has_updates = step.action not in (StepAction.CREATE, StepAction.DELETE)
-    return step, rows, entities_along(rows) if has_updates else ()
+    along = (tally.entity for _, tally in done_along(rows)) if has_updates else ()
+    return step, rows, list(dict.fromkeys(along))
 
 
 async def _in_order(plan: Plan, ways: Sequence[_Way], reads: Reads) -> list[_Way]:
@@ -177,19 +179,24 @@ class _Undoing:
         self._n = 0
 
     async def take_back(self, step: StepInfo, rows: OwnRows, along: Sequence[str]) -> None:
-        """One step of the plan, and after it what the API did along with it."""
+        """One step of the plan, and after it what the API did along with it, and does along with this."""
         shape = await self._described(step.entity)
-        await self._plan_step(step, rows, shape)
+        done = await self._plan_step(step, rows, shape)
         for entity in along:
-            shape = await self._described(entity)
-            self.labels[entity] = {**labels_of(shape, shape.fields), **self.labels.get(entity, {})}
-            name = self._free_name(f"{step.name}-{entity}")
-            theirs = Alongside(rows, shape, name=name, labels=self.labels[entity])
-            source = f"what the API completed with {step.entity}"
-            info = replace(
-                step, name=name, entity=entity, match=("id",), file=source, columns=theirs.columns, left_out=0
-            )
-            await self._plan_step(info, theirs, shape)
+            await self._open_again(step, entity, partial(done_along, rows))
+        for entity in dict.fromkeys(tally.entity for _, tally in done):
+            await self._open_again(step, entity, partial(iter, done))
+
+    async def _open_again(self, step: StepInfo, entity: str, done: Callable[[], Iterable[Done]]) -> None:
+        shape = await self._described(entity)
+        self.labels[entity] = {**labels_of(shape, shape.fields), **self.labels.get(entity, {})}
+        name = self._free_name(f"{step.name}-{entity}")
+        theirs = Alongside(done, shape, name=name, labels=self.labels[entity])
+        source = f"what the API completed with {step.entity}"
+        info = replace(
+            step, name=name, entity=entity, match=("id",), file=source, columns=theirs.columns, left_out=0
+        )
+        await self._plan_step(info, theirs, shape)
 
     async def _described(self, entity: str) -> Entity:
         reads = self._shared.reads
@@ -201,8 +208,10 @@ class _Undoing:
         taken = {step.name for step in (*self._plan.header.steps, *self.steps)}
         return next(one for one in chain([name], (f"{name}-{n}" for n in count(2))) if one not in taken)
 
-    async def _plan_step(self, step: StepInfo, rows: Rows, shape: Entity) -> None:
+    async def _plan_step(self, step: StepInfo, rows: Rows, shape: Entity) -> list[Done]:
+        """Returns what the API will change along with it."""
         before, unread = self._n, 0
+        done: list[Done] = []
         way = WayBack(rows, shape, self._shared, name=step.name)
         labels = [kind for name in self._limits if (kind := label_kind(name, shape))]
         async for row, back, fate in way.changes(before):
@@ -212,6 +221,7 @@ class _Undoing:
             self.totals.add(change, labels)
             way.notices.add(change)
             self._shared.aftermath.note(change)
+            done += [(change.n, change.along)] if change.along is not None else []
             unread += bool(change.action.is_write and unknown_before(fate.written))
         self.warnings += way.notices.told()
         if unread:
@@ -220,3 +230,4 @@ class _Undoing:
             )
         if read := self._n - before:
             self.steps.append(replace(step, action="undo", read=read, dropped=0, rows=read))
+        return done

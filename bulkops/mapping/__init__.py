@@ -1,8 +1,8 @@
 """Rows to records: a step's mapping, checked once against entity and columns, then applied row by row. Pure.
 
 Text is sent to the letter. A cell that is blank, or that is one of the job's `missing` texts once its
-ends are trimmed, says nothing about its field. Every fault of the job is told at once, and so is every
-error of a row.
+ends are trimmed, says nothing about its field: the field's `empty` says what that means. A cell that the
+row does not have at all never clears. Every fault of the job is told at once, and so is every error of a row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from bulkops.errors import Fault, JobError
 from bulkops.job.model import REST, Empty, FieldSpec, Step, StepAction
-from bulkops.mapping.fieldmap import NOTHING, About, Columns, Nothing, field_map
+from bulkops.mapping.fieldmap import NOTHING, About, Columns, FieldMap, Nothing, field_map
 from bulkops.mapping.mapper import Filled, Mapper
 from bulkops.record import IMPERSONATE, RowError, Value
 from bulkops.schema import Entity, Field, FieldType
@@ -131,7 +131,7 @@ class _Compiler:
         )
         way = field_map(about, spec, self.columns, faults=self.faults)
         self._name_both(about, told)
-        return Filled(way=way, nothing=self._nothing(shape, spec)) if way else None
+        return self._filled(way, shape, spec) if way else None
 
     def _author(self) -> Filled | None:
         """Who is to be the creator, row by row: a field of no record."""
@@ -157,7 +157,7 @@ class _Compiler:
         shape = Field(name=IMPERSONATE, type=FieldType.LONG, reference="Resources")
         about = About(shape=shape, is_live=self.entity.is_live)
         way = field_map(about, spec, self.columns, faults=self.faults)
-        return Filled(way=way, nothing=self._nothing(shape, spec)) if way else None
+        return self._filled(way, shape, spec) if way else None
 
     def _shape_of(self, name: str) -> Field | None:
         """The field of that name. Offline, a user-defined field is taken as the job describes it."""
@@ -244,7 +244,16 @@ class _Compiler:
                 message = f"{shape.name} is read-only, so a record that an upsert creates would not have it"
                 self.fault(spec.where, message, "Use `action: update`, or match by another field")
 
-    def _nothing(self, shape: Field, spec: FieldSpec) -> Value | Nothing | RowError:
+    def _filled(self, way: FieldMap, shape: Field, spec: FieldSpec) -> Filled:
+        """A cell that is not there is an empty one, but that it never clears."""
+        absent = Empty.SKIP if spec.empty is Empty.CLEAR else spec.empty
+        return Filled(
+            way=way,
+            nothing=self._nothing(shape, spec, spec.empty),
+            absent=self._nothing(shape, spec, absent),
+        )
+
+    def _nothing(self, shape: Field, spec: FieldSpec, empty: Empty) -> Value | Nothing | RowError:
         """What stands for the field where the row says nothing about it."""
         column = ", ".join(spec.source_columns)
         said = "is empty" if column else f"{shape.name}: is empty"
@@ -256,11 +265,11 @@ class _Compiler:
             return error(f"and {shape.name} is a match key")
         if shape.is_required and self.creates_only:
             return error(f"and {shape.name} is required")
-        if spec.empty is Empty.REJECT:
+        if empty is Empty.REJECT:
             return error(f"which the job rejects for {shape.name}")
-        if spec.empty is Empty.CLEAR and shape.is_required:
+        if empty is Empty.CLEAR and shape.is_required:
             return error(f"and {shape.name} is required, so it cannot be cleared")
-        return None if spec.empty is Empty.CLEAR else NOTHING
+        return None if empty is Empty.CLEAR else NOTHING
 
     def _check_required(self) -> None:
         missing = [name for name in self._required() if name not in {*self.mapped, *self.meant}]

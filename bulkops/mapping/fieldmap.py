@@ -17,7 +17,7 @@ from bulkops.mapping.dates import date_converter, zone_named
 from bulkops.mapping.picklists import InactiveError, Picklist, known_texts
 from bulkops.mapping.templates import Template
 from bulkops.mapping.values import Convert, is_flag, plain_converter, sendable
-from bulkops.record import Choice, FromStep, Lookup, RowError, Value
+from bulkops.record import Choice, FromStep, Lookup, RowError, Value, is_absent
 from bulkops.schema import Field, FieldType
 from bulkops.wording import nearest
 
@@ -46,9 +46,14 @@ class FieldMap:
     make: Make
     columns: tuple[str, ...] = ()  # for messages
     cell: int | None = None  # the one cell that messages show
+    said_by: tuple[int, ...] = ()  # the cells without which a row has no word about the field
     parent: str = ""  # the field whose value has to be known before this one's
     picklist: Picklist | None = None
     as_utc: Sequence[str] = ()  # the first text that was read as UTC because nothing tells its offset
+
+    def is_absent(self, cells: Cells) -> bool:
+        """Whether the row does not even have an empty cell for the field."""
+        return bool(self.said_by) and all(is_absent(cells[n]) for n in self.said_by)
 
 
 class Columns:
@@ -135,6 +140,7 @@ class _Maker:
         self.is_reference = bool(spec.lookup or spec.from_)
         self.allows_inactive = spec.inactive is Inactive.ALLOW
         self.picklist: Picklist | None = None
+        self.said_by: tuple[int, ...] = ()
         self.as_utc: list[str] = []
         if self.shape.picklist is not None and not self.is_reference:
             self.picklist = Picklist(
@@ -160,6 +166,7 @@ class _Maker:
             make=make,
             columns=self.spec.source_columns,
             cell=cell,
+            said_by=self.said_by,
             parent=self.parent,
             picklist=self.picklist,
             as_utc=self.as_utc,
@@ -202,6 +209,7 @@ class _Maker:
             return _made(self._template(self.spec.template), _showing(fill), default), None
         (name,) = self.spec.source_columns
         cell = self.columns.find(name, self.spec.where, self.faults)
+        self.said_by = (cell or 0,)
         missing = self.columns.missing - {text.strip() for text in self.spec.labels}
         read = _cell_reader(cell or 0, missing)
         return _made(read, self._labels(fill) if self.spec.labels else fill, default), cell
@@ -290,9 +298,9 @@ class _Maker:
         if template.names is None:
             self.columns.used.update(names)
         cells = {name: self.columns.find(name, self.spec.where, self.faults) for name in dict.fromkeys(names)}
-        render = template.renderer(
-            {name: n for name, n in cells.items() if n is not None}, self.columns.missing
-        )
+        places = {name: n for name, n in cells.items() if n is not None}
+        self.said_by = tuple(places.values())
+        render = template.renderer(places, self.columns.missing)
 
         def read(cells: Cells) -> str | None:
             made = render(cells)
@@ -325,15 +333,16 @@ class _Maker:
         cells = [self.columns.find(name, self.spec.where, self.faults) for name in self.spec.columns]
         at = [n for n in cells if n is not None]
         names, missing, refer = self.spec.columns, self.columns.missing, self._refer()
+        self.said_by = tuple(at[-1:])
 
         def make(cells: Cells, _: Values) -> Made:
             key = tuple(cells[n].strip() for n in at)
-            absent = [name for name, text in zip(names, key, strict=True) if text in missing]
-            if names[-1] in absent:  # keys go from wide to narrow: a project says nothing without its phase
+            empty = [name for name, text in zip(names, key, strict=True) if text in missing]
+            if names[-1] in empty:  # keys go from wide to narrow: a project says nothing without its phase
                 return NOTHING
-            if absent:
+            if empty:
                 raise ValueError(
-                    f"{' and '.join(absent)} says nothing, and the key needs all of {len(key)} columns"
+                    f"{' and '.join(empty)} says nothing, and the key needs all of {len(key)} columns"
                 )
             return refer(tuple(sendable(text) for text in key))
 

@@ -15,10 +15,11 @@ Parts: TypeAlias = tuple[Record, tuple[RowError, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A field, the way to its value, and what stands where the row says nothing."""
+    """A field, the way to its value, and what stands where its cell is empty, or is not there at all."""
 
     way: FieldMap
     nothing: Value | Nothing | RowError
+    absent: Value | Nothing | RowError
 
 
 class Mapper:
@@ -116,10 +117,11 @@ class _Making:
 
     def put(self, item: Filled, name: str, value: Value | Nothing | Choice) -> None:
         if value is NOTHING:
-            if isinstance(item.nothing, RowError):
-                self.errors.append(item.nothing)
+            nothing = item.absent if item.way.is_absent(self.cells) else item.nothing
+            if isinstance(nothing, RowError):
+                self.errors.append(nothing)
                 return
-            value = item.nothing
+            value = nothing
         if isinstance(value, Choice):
             self.choices[name] = replace(value, about=_row_error(item.way, self.cells, ""))
         elif value is not NOTHING:

@@ -27,8 +27,11 @@ _NEW = " (new)"  # behind the entity of a record that has the number of its row 
 class Aftermath:
     """Fields of records as earlier steps leave them. Memory stays flat."""
 
-    def __init__(self, entities: Iterable[str], *, also: Collection[str] = ()) -> None:
-        """`entities`: of each step, in any order; `also`: those at whose records later steps look."""
+    def __init__(self, entities: Iterable[str], *, also: Collection[str] = (), is_back: bool = False) -> None:
+        """`entities`: of each step, in any order; `also`: those at whose records later steps look; `is_back`:
+        for a way back, which has further steps for what the API changes along with it.
+        """
+        self._is_back = is_back
         counted = Counter(entities)
         self._shared = {entity for entity, steps in counted.items() if steps > 1}
         if counted.total() > 1:
@@ -62,6 +65,7 @@ class Aftermath:
             self._leave(change.entity, change.id, change.n, {**emptied, **change.after()}, is_gone=is_gone)
         if (tally := change.along) is not None:
             becomes = {**dict.fromkeys(tally.keeps, 0), tally.field: tally.unless}
+            self._shared |= {tally.entity} if self._is_back else set()
             for id in tally.records:
                 self._leave(tally.entity, id, change.n, becomes)
 

@@ -21,7 +21,7 @@ from bulkops.job.model import FileSource, StepAction
 from bulkops.planner.columns import named_columns
 from bulkops.planner.draft import Draft
 from bulkops.planner.precheck import ReadyStep
-from bulkops.record import Locator
+from bulkops.record import Locator, is_absent
 from bulkops.targets.base import RecordData, Target
 from bulkops.wording import counted, shown
 
@@ -110,12 +110,16 @@ class OnlyRead:
         cells, written = draft.row.cells, draft.record.values if draft.record else {}
         for n, column in self._plain:
             text = cells[n]
+            if is_absent(text):
+                continue
             if text != column.text(record, {}) and not _says(column, text, record):
                 holds = column.text(record, {})
                 cell = _Cell(n=draft.n, line=draft.row.line, says=text, holds=holds)
                 self._note(column.header, 1, [cell])
         for n, column in self._named:
             field, text = column.shape.name, cells[n]
+            if is_absent(text):
+                continue
             held, after = _id(record.get(field)), _id(written.get(field, record.get(field)))
             if after is None and not text.strip():
                 continue  # no id, no name: so it is, or so it is to be

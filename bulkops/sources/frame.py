@@ -1,7 +1,8 @@
 """A pandas.DataFrame as a source: cells as text in their shortest form, in blocks, nothing invented.
 
-Missing values of every kind are empty cells; texts such as NA and null stay texts. A column of whole
-numbers that pandas made floats because one is missing gives whole numbers again.
+Missing values of every kind are empty cells (a frame does not tell which of them its records never had);
+texts such as NA and null stay texts. A column of whole numbers that pandas made floats because one is
+missing gives whole numbers again.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """JSON Lines: one object a line; its keys are the columns, and numbers stay as the file writes them.
 
+A key that an object does not have is no empty cell but `ABSENT`; null is an empty cell.
+
 Two readings, each in constant memory: the first collects the keys, the second gives the rows.
 """
 
@@ -14,7 +16,7 @@ from typing import Any
 
 from bulkops.errors import SourceError
 from bulkops.job.model import FileSource
-from bulkops.record import Row, StoredText
+from bulkops.record import ABSENT, Row, StoredText
 from bulkops.sources.base import Table
 from bulkops.sources.dialect import byte_order_mark, refuse_other_kinds
 from bulkops.sources.files import must_be_file, open_text, read_head
@@ -40,7 +42,7 @@ class JsonLines(Table):
         for line, text in _lines(self.path, self.codec, self.skip, self.file):
             try:
                 pairs = _object(text)
-                cells = [""] * width
+                cells: list[str] = [ABSENT] * width
                 for key, value in pairs.items():
                     cells[self.places[key]] = _cell(value)
             except ValueError as error:

@@ -58,7 +58,7 @@ class _ResultFile(Table):
     written: Source
     keep: tuple[int, ...]
     surplus: int | None  # the cell that tells of a row that was not whole
-    stored: int | None  # the cell that tells which ones held a number or a date
+    stored: int | None  # the cell that tells which ones held a number, a date, or were not there
     reason: int | None  # the cell that tells why the row was not applied
 
     def rows(self) -> Iterator[Row]:
@@ -96,14 +96,15 @@ class _ResultFile(Table):
             except (ValueError, RecursionError):
                 fault = fault or (
                     f"line {row.line}: {STORED}, which tells numbers and dates from texts, was changed. "
-                    "Take it from the result file again, or empty it: then all cells are read as texts"
+                    "Take it from the result file again, or empty it: then all cells are read as texts, and "
+                    "those without one as empty"
                 )
         reason = "" if self.reason is None else row.cells[self.reason]
         return Row(cells=cells, line=row.line, fault=fault, reason=reason)
 
 
 def _typed(columns: Sequence[str], cells: tuple[str, ...], stored: Mapping[str, str]) -> tuple[str, ...]:
-    """The cells, of which those that still have their `stored` text held no text."""
+    """The cells, of which those that still have their `stored` text held no text, or were not there."""
     if not stored:
         return cells
     return tuple(

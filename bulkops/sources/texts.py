@@ -53,7 +53,7 @@ def cell_text(value: Any) -> str:
     if kind not in _BY_TYPE:
         kind = _kind(value)
     text = _BY_TYPE[kind](value)
-    return StoredText(text) if kind in _STORED else text
+    return StoredText(text) if text and kind in _STORED else text
 
 
 def _number(value: float) -> str:

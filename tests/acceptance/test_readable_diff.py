@@ -50,3 +50,31 @@ def test_a_note_for_each_of_many_projects_is_told_once_there_and_back(desk: Desk
     assert note.startswith("! ProjectNotes ") and note.endswith(" and 6 more for the same reason")
     assert "can neither be deleted nor set inactive through the API: see to it in Autotask\n" in back
     assert len(heads(desk.run("show", "close.undo.plan").out)) == 7
+
+
+def test_what_the_api_does_to_each_project_is_told_of_that_project(desk: Desk) -> None:
+    """The plan names the projects with the most open tasks, each with its own number, and between what the
+    others are; none has the first one's number beside it that is not its own. `show` has every one.
+    """
+    projects = load_projects(desk)
+    some = next(row for row in desk.simulator.rows("Tasks") if row["status"] == 1)
+    like = {key: value for key, value in some.items() if key not in ("id", "phaseID")}
+    counts = {project: 2 + 7 * n % PROJECTS for n, project in enumerate(projects)}
+    desk.simulator.load("Tasks", *({**like, "projectID": project, "remainingHours": 1.5}
+                                   for project, count in counts.items() for _ in range(count)))  # fmt: skip
+    desk.write("close.yaml", CLOSE)
+    notes = [line for line in desk.run("plan", "close.yaml").out.splitlines() if "    note: " in line]
+    told = [
+        f'    note: {project} "Big {n}": completes {counts[project]} open tasks and sets '
+        f"{counts[project] * 1.5:g} remaining hours to 0"
+        for n, project in enumerate(projects)
+    ]
+    largest = sorted(range(PROJECTS), key=lambda n: -counts[projects[n]])[:10]
+    assert notes == [
+        *(told[n] for n in largest),
+        "    note: and 15 more: completes between 2 and 16 open tasks and sets between 3 and 24 "
+        "remaining hours to 0",
+    ]
+    every = [line.partition(": ")[2] for line in desk.run("show", "close.plan").out.splitlines()
+             if "    note: " in line]  # fmt: skip
+    assert every == [line.split('": ')[1] for line in told]

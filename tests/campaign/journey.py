@@ -285,14 +285,6 @@ class Judge:
             ):
                 yield diff.after
 
-    def _is_completed_again(self, entity: str, row: Mapping[str, Any]) -> bool:
-        """A task that was open in a complete project, which the plan opened: when that is complete once more,
-        the API completes the task, as the plan says.
-        """
-        project = row.get("projectID") if entity == "Tasks" else None
-        was, between = (rows["Projects"].get(project or 0, {}) for rows in (self._before, self._there))
-        return was.get("status") == COMPLETE != between.get("status") and row["status"] == COMPLETE
-
     def _records(self, entity: str) -> Iterator[str]:
         was, between, now = (rows.get(entity, {}) for rows in (self._before, self._there, self._after))
         for id in now.keys() - was.keys() - {id for of, id in self._others.made if of == entity}:
@@ -301,8 +293,6 @@ class Judge:
         yield from (f"{entity} {id} is gone" for id in was.keys() - now.keys())
         for id in was.keys() & now.keys():
             theirs = self._others.fields.get((entity, id), {})
-            if self._is_completed_again(entity, now[id]):
-                continue
             for name, value in now[id].items():
                 if _is_clock(name) or name in BY_THE_API or value == theirs.get(name, was[id].get(name)):
                     continue
@@ -336,7 +326,7 @@ def _is_announced(fate: Fate) -> bool:
     """What the plan itself doubted or rejected, and what needs that."""
     is_planned = fate.change.action is Action.REJECTED
     needs = (fate.reason or "").startswith("row ")
-    is_locked = "deadlocked" in (fate.reason or "")  # each time it was tried
+    is_given_up = "(tried " in (fate.reason or "")
     return (
         is_planned
         or needs

@@ -299,52 +299,6 @@ async def test_undo_says_what_is_not_applied_yet(tmp_path: Path) -> None:
     assert not [text for text in (await undone(tmp_path, target)).header.warnings if "pending" in text]
 
 
-async def test_hours_come_back_also_where_somebody_opened_the_task(tmp_path: Path) -> None:
-    """They are as the plan left them, as any field that goes back; the plan says that the status was so."""
-    target = firm()
-    step = COMPLETED.replace("status: State", "status: State, title: {value: x}")
-    await apply(await planned(tmp_path, target, step), target)
-    target.rows["Tasks"][3] |= {"status": 8, "remainingHours": 0.0}
-    (back,) = (await undone(tmp_path, target)).changes()
-    assert sent(back) == {"title": ("x", "T3"), "remainingHours": (0.0, 2.5)}
-    assert back.notes[0] == "status is as it was already: remainingHours comes back without it"
-
-
-async def test_hours_of_a_task_that_is_completed_again_are_held(tmp_path: Path) -> None:
-    """Open when it was undone and done by the time that is applied: the API would ignore them in silence."""
-    target = await closed(tmp_path, {3: OPEN}, {3: {"status": 8, "remainingHours": 0.0}})
-    undo = await undone(tmp_path, target)
-    target.rows["Tasks"][3] |= DONE
-    assert (await apply(undo, target)).counts["held"] == 1
-    assert "status was 8 and is 5 (Complete) now" in (undo.fate(2).reason or "")
-
-
-@pytest.mark.parametrize("fields", [{"status": 8}, {}], ids=["opened before", "with the status"])
-async def test_hours_that_somebody_set_are_not_overwritten(tmp_path: Path, fields: dict[str, Any]) -> None:
-    """After the way back was planned: no query can ask for them, and they are looked at all the same."""
-    target = await closed(tmp_path, {3: OPEN}, {3: {**DONE, **fields}})
-    undo = await undone(tmp_path, target)
-    target.rows["Tasks"][3]["remainingHours"] = 100.0
-    assert (await apply(undo, target)).counts["held"] == 1
-    assert "remainingHours was 0.0 and is 100.0 now" in (undo.fate(2).reason or "")
-    assert target.rows["Tasks"][3]["remainingHours"] == 100.0
-
-
-async def test_hours_that_the_plan_did_not_take_stay(tmp_path: Path) -> None:
-    """Somebody had completed the task before it was applied and opened it again after: nothing of that is
-    ours, and only what is goes back.
-    """
-    target = firm()
-    plan = await planned(
-        tmp_path, target, COMPLETED.replace("status: State", "status: State, title: {value: x}")
-    )
-    target.rows["Tasks"][3] |= DONE
-    await apply(plan, target, OnDrift.OVERWRITE)
-    target.rows["Tasks"][3]["status"] = 8
-    (back,) = (await undone(tmp_path, target)).changes()
-    assert sent(back) == {"title": ("x", "T3")}
-
-
 @pytest.mark.parametrize(
     ("on_drift", "told"),
     [

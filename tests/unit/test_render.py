@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,15 @@ from bulkops.cli.display import LiveLine, Pace
 from bulkops.plan import Header, Plan, PlanWriter, StepInfo
 from bulkops.progress import Progress
 from bulkops.record import Created, Row, Value
-from bulkops.render import command, duration, print_plan, printable, progress_text, show_value
+from bulkops.render import (
+    command,
+    duration,
+    print_plan,
+    printable,
+    progress_text,
+    show_value,
+    written_text,
+)
 
 
 def change(n: int, action: Action, **more: object) -> Change:
@@ -122,6 +131,20 @@ def test_a_plan_without_changes_is_shown_too(tmp_path: Path) -> None:
     text = shown(plan_of(tmp_path, [change(1, Action.UNCHANGED)], calls_write=0))
     assert "Plan: 0 to create, 0 to update, 0 to delete, 1 unchanged, 0 rejected." in text
     assert "about" not in text
+
+
+def test_a_way_back_on_which_every_row_is_rejected_is_not_called_nothing_to_change(tmp_path: Path) -> None:
+    """There was something to take back, and none of it can be; where no row is rejected, nothing is to do."""
+    step = StepInfo(name="tasks", entity="Tasks", action="undo", match=(), file="x.plan", columns=(), read=3,
+                    dropped=0, rows=3)  # fmt: skip
+    kept, gone = change(1, Action.UNCHANGED), [change(n, Action.REJECTED, reason="gone") for n in (2, 3)]
+    assert written_text(plan_of(tmp_path, [kept, *gone], steps=(step,), calls_write=0)) == (
+        "Nothing can be taken back as it is: 2 rejected, for the reasons above. "
+        f"Written to {tmp_path / 'x.plan'}."
+    )
+    (tmp_path / "x.plan").unlink()
+    quiet = plan_of(tmp_path, [kept], steps=(replace(step, rows=1),), calls_write=0)
+    assert written_text(quiet) == f"Nothing to change. Written to {tmp_path / 'x.plan'}."
 
 
 @pytest.mark.parametrize(

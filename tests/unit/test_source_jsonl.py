@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bulkops.cells import RESULT_COLUMNS
 from bulkops.errors import SourceError
 from bulkops.job.model import FileSource
-from bulkops.record import Row
+from bulkops.record import Row, is_absent
 from bulkops.sources import Source, open_source
 from bulkops.sources.jsonl import KEY_LIMIT, LINE_LIMIT
 
@@ -52,10 +52,14 @@ def cells(source: Source) -> list[tuple[str, ...]]:
 
 
 def test_columns_are_all_keys_in_the_order_of_their_first_line(opened: Opened) -> None:
-    """A key that a line has not is an empty cell of its row."""
+    """A key that a line has not is a cell without text in its row, told from null and from empty text."""
     source = opened('{"b": "1", "a": "2"}\n{"c": "3", "a": "4"}\n')
     assert source.columns == ("b", "a", "c")
     assert cells(source) == cells(source) == [("1", "2", ""), ("", "4", "3")]
+    source = opened('{"a": null, "b": "", "c": 0}\n{"d": 1}\n')
+    assert [[is_absent(cell) for cell in row] for row in cells(source)] == [
+        [False, False, False, True], [True, True, True, False],
+    ]  # fmt: skip
 
 
 def test_numbers_are_text_to_the_letter(opened: Opened) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bulkops.record import is_absent
 from bulkops.sources.texts import cell_text
 
 CASES: list[tuple[Any, str]] = [
@@ -52,6 +53,7 @@ CASES: list[tuple[Any, str]] = [
 def test_every_type_has_one_shortest_form(value: Any, text: str) -> None:
     """Numbers without needless digits or exponents, dates without a needless time, the rest to the letter."""
     assert cell_text(value) == text
+    assert not is_absent(cell_text(value))  # whatever stands in a cell, the cell is there
 
 
 @pytest.mark.parametrize(

@@ -358,4 +358,4 @@ async def test_what_somebody_set_in_a_field_of_the_plan_is_not_taken_back(tmp_pa
     target.ticket["contactID"] = 51
     back = await undone(tmp_path, target, plan)
     assert back.action is Action.REJECTED
-    assert "contactID was set to None and is 51 now" in (back.reason or "")
+    assert "contactID was emptied and is 51 now" in (back.reason or "")

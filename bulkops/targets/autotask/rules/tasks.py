@@ -94,7 +94,9 @@ def reopens(case: Case) -> Iterator[Finding]:
     status = case.ref("status")
     if case.is_update and case.was("status") == COMPLETE and status not in (None, COMPLETE):
         text = "a project that is complete is opened again; the API leaves its tasks complete"
-        stays = "that are complete now: complete again, they complete the tasks that are open in them by then"
+        stays = (
+            "that are complete now: complete again, they complete what is open in them, which is then opened"
+        )
         yield doubt(text, about="status", stays=stays)
 
 
