@@ -23,7 +23,8 @@ Value = Callable[[Stage, Gathered, RecordData], Hashable]
 
 
 class Handing:
-    """Of one stage. `owners`: who got what, by entity and record; `faults`: which role nobody can tell.
+    """Of one stage. `owners`: who got what, by entity and record; `staying`: what nobody gets, and why;
+    `faults`: which role nobody can tell.
 
     `guarded`: the fields of the work for which it is handed over, and to whom.
     """
@@ -37,6 +38,7 @@ class Handing:
         *,
         value: Value,
         owners: dict[str, dict[int, int]],
+        staying: dict[str, dict[int, str]],
         guarded: Sequence[str] = (),
     ) -> None:
         self.faults: dict[Fault, None] = {}
@@ -46,6 +48,7 @@ class Handing:
         self._division = division
         self._value = value
         self._owners = owners
+        self._staying = staying
         self._guarded = guarded
         self._dropped = 0
 
@@ -96,6 +99,7 @@ class Handing:
         cells = self._about(record, id) | ({HOURS: f"{hours:.10g}"} if hours is not None else {})
         taker = self._division.give(piece)
         if isinstance(taker, Nobody):
+            self._staying.setdefault(kind.entity, {})[id] = taker.reason
             self._one.rows.put(cells, line=id, fault=taker.reason, found=record)
             return None
         cells |= self._given(taker, number(record.get(kind.role)))
@@ -121,12 +125,16 @@ class Handing:
             value=self._value(self._one, self._held, entry.work), follows=follows, hinders=self._on_it(entry)
         )
         cells = self._about(entry.work, id) | {kind.link: str(entry.link)}
+        if told := self._stays(entry):
+            self._one.rows.put(cells, line=id, fault=told)
+            return
         taker = self._division.give(piece)
         if isinstance(taker, Nobody):
             if taker.is_hindered:
                 self._dropped += 1
-                self._gone(entry, cells, taker=None)
+                self._gone(entry, cells, needs=row)
             else:
+                self._staying.setdefault(kind.entity, {})[entry.link] = taker.reason
                 self._one.rows.put(cells, line=id, fault=taker.reason)
             return
         self._held.on_it.add((entry.link, taker.id))
@@ -136,7 +144,16 @@ class Handing:
         # On a call goes who has the work: not before that is theirs, and not where it stays.
         needs = row if taker.id == follows else None
         self._one.rows.put(given, line=id, premise=premise, needs=needs)
-        self._gone(entry, cells | {TO: taker.person.name}, taker=taker)
+        made = FromStep(step=self._one.steps[0].name, key=(str(entry.link), str(taker.id)))
+        self._gone(entry, cells | {TO: taker.person.name}, needs=made)
+
+    def _stays(self, entry: Entry) -> str:
+        """Why somebody stays on a call: with the work that stays theirs."""
+        for led in FOLLOWED.get(self._one.kind.entity, ()):
+            if reason := self._staying.get(led.entity, {}).get(entry.leads or 0):
+                which = f"{led.entity} of {led.field} {entry.leads}"
+                return f"{which} stay with {self._cast.giver}, who stays on the call as well: {reason}"
+        return ""
 
     def _followed(self, entry: Entry) -> tuple[int | None, FromStep | None]:
         """Who gets the work with which it goes, or the giver's place beside that; and in which row."""
@@ -155,13 +172,11 @@ class Handing:
             self._one.kind.person: entry.record.get(self._one.kind.person),
         }
 
-    def _gone(self, entry: Entry, cells: Mapping[str, str], *, taker: Colleague | None) -> None:
-        """The old entry goes only once there is the new one, and rests on the work where there is none."""
+    def _gone(self, entry: Entry, cells: Mapping[str, str], *, needs: FromStep | None) -> None:
+        """The old entry goes only once there is the new one, or the work is somebody else's; where there is
+        neither, it rests on the work.
+        """
         assert self._one.gone is not None
-        needs = None
-        if taker is not None:
-            key = (str(entry.link), str(taker.id))
-            needs = FromStep(step=self._one.steps[0].name, key=key)
         premise = None if needs else self._premise(entry.work)
         id = int(entry.record["id"] or 0)
         self._one.gone.put(cells, line=id, found=dict(entry.record), needs=needs, premise=premise)

@@ -71,6 +71,7 @@ class Reassignment:
         self._cast = Cast()
         self._target: Target | None = None
         self._owners: dict[str, dict[int, int]] = {}  # entity → record → who gets it
+        self._staying: dict[str, dict[int, str]] = {}  # entity → record → why nobody gets it
         self._holdings = Holdings()
         self._known: list[Known] = []
         self._told: list[str] = []  # what the user should know
@@ -232,7 +233,7 @@ class Reassignment:
             division = self._division(one, held, loads.get(one.kind.entity, {}), hours=hours, names=names)
             handing = Handing(
                 one, held, self._cast, division, value=self._value, owners=self._owners,
-                guarded=self._guarded(one),
+                staying=self._staying, guarded=self._guarded(one),
             )  # fmt: skip
             handing.over()
             faults |= dict.fromkeys(handing.faults)

@@ -245,7 +245,7 @@ def _entries(
         step_of(kind.entity), kind, StepAction.CREATE, MadeSource(rows=rows, needs=after), written=written,
         where=where,
     )  # fmt: skip
-    source = MadeSource(rows=gone, needs=frozenset({made.name}))
+    source = MadeSource(rows=gone, needs=frozenset({made.name, *after}))
     out = _step(f"{kind.entity} out", kind, StepAction.DELETE, source, written=["id"], where=where)
     return Stage(kind=kind, shape=shape, work=work, rows=rows, gone=gone, steps=(made, out))
 

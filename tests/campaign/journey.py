@@ -330,7 +330,7 @@ def _is_announced(fate: Fate) -> bool:
     return (
         is_planned
         or needs
-        or is_locked
+        or is_given_up
         or any(note.startswith("may be refused") for note in fate.change.notes)
     )
 

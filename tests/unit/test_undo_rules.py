@@ -217,3 +217,19 @@ async def test_a_department_that_undo_does_not_bring_back_is_told(
     plan = await applied(tmp_path, target, HAND, hand="Id,Who\n3,2\n")
     (altered,) = plan.header.extra["altered"] or [""]
     assert ("1 Tasks in another department than that of who has them" in altered) is told
+
+
+@pytest.mark.parametrize("entity", ["Tasks", "Tickets", "Projects"])
+async def test_what_was_complete_is_completed_anew_and_the_plan_says_so(tmp_path: Path, entity: str) -> None:
+    """Who completed it and when is the API's own, and not kept: no plan says that all of it comes back."""
+    target = MemoryTarget(FIRM)
+    target.load("Tickets", {"id": 3, "title": "T", "companyID": 30, "status": 5, "queueID": 8})
+    target.load("Projects", {**target.rows["Projects"][60], "id": 3})
+    del target.rows["TaskSecondaryResources"][90]
+    for status, is_told in ((5, True), (7, False)):
+        target.rows[entity][3]["status"] = status
+        step = HAND.replace("Tasks", entity).replace("assignedResourceID: Who", "status: State")
+        plan = await applied(tmp_path, target, step, hand="Id,State\n3,New\n")
+        (tmp_path / "x.plan").unlink()
+        told = f"1 {entity} that are complete now: taken back, they are completed anew"
+        assert any(text.startswith(told) for text in plan.header.extra["altered"]) is is_told

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 
 from bulkops.record import Held, Tally
 from bulkops.targets.autotask.rules.case import Case, known_id, named
-from bulkops.targets.autotask.rules.finding import Finding, Kind, doubt, reject
+from bulkops.targets.autotask.rules.finding import Finding, Kind, doubt, effect, reject
 from bulkops.targets.autotask.rules.people import referenced, values_of
 from bulkops.targets.autotask.rules.related import Related
 from bulkops.targets.base import RecordData
 
 COMPLETE = 5  # of projects, tasks and tickets, in every tenant (REST-FACTS 8.2)
+ANEW = "that are complete now: taken back, they are completed anew, at another time and by another"
 LOST = ("status", "remainingHours")  # what a task loses when it is completed (TaskEntity.htm)
 INACTIVE = 2  # of projects
 SMALL = 4  # batches of updates; a job of more asks for the Baseline projects at once, not for each project
@@ -41,6 +42,12 @@ def project_of(case: Case, through: str = "") -> int | None:
     task = case.ref(through)
     record = case.related.one("Tasks", task) if task is not None else None
     return known_id(record, "projectID") if record is not None else None
+
+
+def opens_again(case: Case) -> Iterator[Finding]:
+    """Who completed it, and when, is the API's own, and written once more when it is completed again."""
+    if case.is_update and case.was("status") == COMPLETE and case.ref("status") not in (None, COMPLETE):
+        yield effect("who completed what is opened again, and when, is not kept", stays=ANEW)
 
 
 def not_in_baseline(case: Case, through: str = "") -> Iterator[Finding]:

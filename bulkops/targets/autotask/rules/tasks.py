@@ -94,10 +94,7 @@ def reopens(case: Case) -> Iterator[Finding]:
     status = case.ref("status")
     if case.is_update and case.was("status") == COMPLETE and status not in (None, COMPLETE):
         text = "a project that is complete is opened again; the API leaves its tasks complete"
-        stays = (
-            "that are complete now: complete again, they complete what is open in them, which is then opened"
-        )
-        yield doubt(text, about="status", stays=stays)
+        yield doubt(text, about="status", stays=places.ANEW)
 
 
 def becomes_baseline(case: Case) -> Iterator[Finding]:
@@ -271,7 +268,10 @@ def completion(case: Case) -> Iterator[Finding]:
     """Complete sets remainingHours to 0 and freezes it."""
     if case.ref("status") != COMPLETE:
         if case.is_update and case.was("status") == COMPLETE and case.writes("remainingHours"):
-            yield effect("opening a complete task again, the API may keep its remainingHours at 0")
+            yield effect(
+                "opening a complete task again, the API may keep its remainingHours at 0: once it is open it "
+                "takes them, so do the same again then"
+            )
     elif case.writes("remainingHours"):
         yield effect("remainingHours is not what the row says: of a task that is complete the API keeps 0")
     elif case.writes("status"):
@@ -331,6 +331,7 @@ TASKS = (
     rule(partial(dates.inside_project, start="startDateTime", end="endDateTime"), on=_SPAN, own="projectID"),
     rule(dates.moves_successors, on="endDateTime"),
     rule(completion, on="status remainingHours", own="status"),
+    rule(places.opens_again, on="status", own="status"),
     rule(
         portal, on="canClientPortalUserCompleteTask isVisibleInClientPortal", own="isVisibleInClientPortal"
     ),

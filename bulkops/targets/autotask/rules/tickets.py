@@ -178,6 +178,7 @@ TICKETS = (
         on="assignedResourceID",
     ),
     rule(moves, on="companyID", own="contactID companyLocationID"),
+    rule(places.opens_again, on="status", own="status"),
     rule(contact, on="contactID", own="companyID"),
     rule(location, on="companyLocationID", own="companyID"),
     rule(has_queue),
