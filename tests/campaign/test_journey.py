@@ -38,7 +38,7 @@ def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     "seeds",
     [
-        range(12),
+        range(6),
         *(pytest.param(range(n, n + 100), marks=pytest.mark.slow) for n in range(10_000, 10_800, 100)),
     ],
     ids=lambda seeds: f"{seeds[0]} to {seeds[-1]}",
