@@ -297,7 +297,8 @@ class Judge:
                 if _is_clock(name) or name in BY_THE_API or value == theirs.get(name, was[id].get(name)):
                     continue
                 # What others wrote and the API then took away stays away where the row is stuck.
-                is_stuck = (entity, id) in self._stuck and between[id].get(name) != theirs.get(name)
+                is_theirs = name in theirs and between[id].get(name) == theirs[name]
+                is_stuck = (entity, id) in self._stuck and not is_theirs
                 if not is_stuck or value not in (between[id].get(name), *self._on_the_way(entity, id, name)):
                     text = f"was {was[id].get(name)!r}, {between[id].get(name)!r} between, {value!r} now"
                     yield f"{entity} {id} {name} {text}, theirs {theirs}"
