@@ -47,3 +47,8 @@ def _places(columns: tuple[str, ...]) -> tuple[int, ...]:
 def full_name(person: RecordData) -> str:
     """First and last name, as far as they were read."""
     return " ".join(str(person[part]) for part in PEOPLE if person.get(part))
+
+
+def name_of(record: RecordData) -> str:
+    """What people call a record, as far as it was read."""
+    return full_name(record) or next((str(record[name]) for name in NAMES if record.get(name)), "")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeAlias
 
 from bulkops.change import Action, Change
 from bulkops.errors import NoRouteError, RefusedError, RejectedError
 from bulkops.labels import Labels
-from bulkops.naming import RESOURCES, full_name
+from bulkops.naming import name_of
 from bulkops.planner.aftermath import Aftermath
 from bulkops.references import VALUES_A_CALL
 from bulkops.schema import Entity
@@ -30,6 +32,7 @@ from bulkops.targets.autotask.rules import (
 )
 from bulkops.targets.base import Filter, RecordData, Target
 
+MOST_NAMES = 2_000  # of an entity's records, in a plan
 NARROW = 4  # batches in which pairs are asked for as they are, before all of one side is read at once
 WIDE = 5_000  # records that are read at once at most
 NOBODY = -1  # who is not known yet, among ids
@@ -141,19 +144,24 @@ class Judging:
         return found
 
     def labelled(self, labels: Labels, shapes: Mapping[str, Mapping[str, Any]]) -> Labels:
-        """`labels` with the names of people, as far as a rule read them, in all fields that refer to people.
+        """`labels` with the names of what records refer to, as far as a rule read them.
 
         `shapes` as a plan's header keeps them.
         """
-        read = self._related.read(RESOURCES)
-        people = {str(record["id"]): name for record in read if (name := full_name(record))}
         found = {entity: dict(fields) for entity, fields in labels.items()}
-        for entity, facts in shapes.items() if people else ():
+        names_of = lru_cache(maxsize=None)(self._names)
+        for entity, facts in shapes.items():
             for name, field in facts["fields"].items():
-                if field.get("reference") == RESOURCES:
+                if names := names_of(field.get("reference", "")):
                     own = found.setdefault(entity, {})
-                    own[name] = {**people, **own.get(name, {})}
+                    own[name] = {**names, **own.get(name, {})}
         return found
+
+    def _names(self, entity: str) -> dict[str, str]:
+        """Of its records, by id. Where they are very many, nobody reads them one by one."""
+        records = list(islice(self._related.read(entity), MOST_NAMES + 1)) if entity else []
+        told = {str(record["id"]): name for record in records if (name := name_of(record))}
+        return told if len(records) <= MOST_NAMES else {}
 
     @property
     def unreadable(self) -> Sequence[str]:

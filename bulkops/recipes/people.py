@@ -31,6 +31,7 @@ _HELD_IN: Mapping[str, Sequence[str]] = {
     "ResourceServiceDeskRoles": ("roleID",),
     "ResourceRoleQueues": ("queueID",),
 }
+_OF_PEOPLE = ("ResourceRoles", "ResourceRoleDepartments")  # what the plan's rules look at as well
 _AT_DESK = ("ResourceServiceDeskRoles", "ResourceRoleQueues")
 _UNREADABLE = (RefusedError, RejectedError, NoRouteError)
 
@@ -147,18 +148,16 @@ class Roles:
         self._inactive: set[int] = set()
         self._held: dict[int, Held] = {}
         self._unread: set[str] = set()
-        self._known: dict[str, list[RecordData]] = {"Roles": [], "ResourceRoles": []}
+        self._known: dict[str, list[RecordData]] = {name: [] for name in ("Roles", *_OF_PEOPLE)}
 
     def known(self) -> list[Known]:
         """What was read, of those entities that could be."""
-        roles, pairs = self._known["Roles"], self._known["ResourceRoles"]
-        found = {
-            "Roles": Known(entity="Roles", field="id", ids=tuple(self.names), records=tuple(roles)),
-            "ResourceRoles": Known(
-                entity="ResourceRoles", field="resourceID", ids=tuple(self._held), records=tuple(pairs)
-            ),
-        }
-        return [one for entity, one in found.items() if entity not in self._unread]
+        ids, held = tuple(self.names), tuple(self._held)
+        found = [Known(entity="Roles", field="id", ids=ids, records=tuple(self._known["Roles"]))]
+        for entity in _OF_PEOPLE:
+            records = tuple(self._known[entity])
+            found.append(Known(entity=entity, field="resourceID", ids=held, records=records))
+        return [one for one in found if one.entity not in self._unread]
 
     async def read(self, target: Target, people: Collection[int], *, desk: bool) -> None:
         """What there is of these people. Raises what the target's reads raise.

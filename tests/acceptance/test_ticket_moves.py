@@ -108,8 +108,8 @@ def test_contact_and_location_are_cleared_before_the_company_changes(
     assert "2 updates: what is of the company that they leave is cleared first" in told
     assert "(1 contact, 2 locations in all)" in told
     shown = place.desk.run("show", "moves.plan").out
-    assert f"contactID          {al} → (empty)" in shown
-    assert f"contactID          {al} → {bo} (cleared first)" in shown
+    assert f"contactID          {al} (P Old) → (empty)" in shown
+    assert f"contactID          {al} (P Old) → {bo} (cleared first)" in shown
     rows = {row["id"]: row for row in place.desk.run("show", "moves.plan", "--json").rows}
     assert [rows[id].get("cleared") for id in place.tickets] == [
         ["companyLocationID", "contactID"], ["companyLocationID", "contactID"], None,

@@ -372,3 +372,12 @@ async def test_who_is_inactive_is_assigned_by_word_only(desk: Desk, who: str, ac
     assert given.action.value == action
     assert ("2 (Jane Doe2" in (given.reason or "")) == (action == "rejected")
     assert (kept.action.value, list(kept.fields)) == ("update", ["title"])
+
+
+async def test_what_was_looked_at_has_its_name_beside_its_number(desk: Desk) -> None:
+    """Whatever it is that a record refers to, as far as a rule read it: people, roles, tasks."""
+    target = Listening({"Tasks": [task(1)]}, TaskSecondaryResources=[])
+    plan = await desk.plan(target, HELPS, helps="Task,Who\n1,2\n")
+    labels = plan.header.extra["labels"]["TaskSecondaryResources"]
+    assert labels["resourceID"]["2"] == "Jane Doe2"
+    assert labels["taskID"]["1"] == task(1)["title"]
