@@ -332,6 +332,7 @@ DOUBTED: list[tuple[str, Action, Mapping[str, Value], Mapping[str, Scalar], str]
     ("Tasks", CREATE, {"projectID": 62}, {}, "the project is complete"),
     ("Tasks", CREATE, {"projectID": 62, "phaseID": 70}, {}, "phaseID is of another project"),
     ("Projects", UPDATE, {"status": 8}, {"status": 5, "projectType": 5}, "leaves its tasks complete"),
+    ("Tasks", UPDATE, {"status": 8}, {**TASK, "status": 5}, "a task that is complete is opened again"),
     ("Projects", UPDATE, {"status": 5}, {"status": 1, "endDateTime": "2026-02-28"}, "ends after the project"),
     ("Projects", CREATE, {"projectType": 8}, {}, "becomes a Baseline"),
     ("Projects", CREATE, {"projectLeadResourceID": 4}, {}, "a user for the API only"),

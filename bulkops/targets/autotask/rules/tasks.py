@@ -267,11 +267,13 @@ def location(case: Case) -> Iterator[Finding]:
 def completion(case: Case) -> Iterator[Finding]:
     """Complete sets remainingHours to 0 and freezes it."""
     if case.ref("status") != COMPLETE:
-        if case.is_update and case.was("status") == COMPLETE and case.writes("remainingHours"):
-            yield effect(
-                "opening a complete task again, the API may keep its remainingHours at 0: once it is open it "
-                "takes them, so do the same again then"
-            )
+        if case.is_update and case.was("status") == COMPLETE:
+            yield doubt("a task that is complete is opened again", about="status")
+            if case.writes("remainingHours"):
+                yield effect(
+                    "opening a complete task again, the API may keep its remainingHours at 0: once it is open "
+                    "it takes them, so do the same again then"
+                )
     elif case.writes("remainingHours"):
         yield effect("remainingHours is not what the row says: of a task that is complete the API keeps 0")
     elif case.writes("status"):
