@@ -270,10 +270,8 @@ def completion(case: Case) -> Iterator[Finding]:
         if case.is_update and case.was("status") == COMPLETE:
             yield doubt("a task that is complete is opened again", about="status")
             if case.writes("remainingHours"):
-                yield effect(
-                    "opening a complete task again, the API may keep its remainingHours at 0: once it is open "
-                    "it takes them, so do the same again then"
-                )
+                text = "opening a complete task again, the API may keep its remainingHours at 0"
+                yield effect(f"{text}: once it is open it takes them, so do the same again then")
     elif case.writes("remainingHours"):
         yield effect("remainingHours is not what the row says: of a task that is complete the API keeps 0")
     elif case.writes("status"):
