@@ -61,6 +61,9 @@ class FieldDiff:
     after: Value
 
 
+NOT_MOVED: Mapping[str, int] = {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One row's fate. `n` counts from 1 over the whole plan and is the row's number too.
@@ -86,6 +89,8 @@ class Change:
     marker: str = ""  # the field that holds bulkops' own mark, by which a create can be recognised
     waits_for: tuple[int, ...] = ()  # changes that must be settled well before this one is sent
     barrier: int = 0  # every change up to this number must be settled before this one is sent
+    moved: Mapping[str, int] = field(default_factory=lambda: NOT_MOVED)
+    """Fields that the API changes along with an earlier change, by its number: that is no drift."""
     reason: str | None = None  # why it was rejected
     notes: tuple[str, ...] = ()  # what the target may do with it besides, for people
 
@@ -203,9 +208,11 @@ def _update(shape: Field | None, before: Value, after: Value) -> FieldDiff | Non
     return FieldDiff(before=before_value(shape, before), after=after)
 
 
-def before_value(shape: Field | None, value: Value) -> Value | Unknown:
+def before_value(shape: Field | None, value: Value | Unknown) -> Value | Unknown:
     """What a plan says of a value as read: a number as a number, nothing where it is hidden."""
-    return UNKNOWN if _is_hidden(shape, value) else _as_typed(shape, value)
+    if isinstance(value, Unknown) or _is_hidden(shape, value):
+        return UNKNOWN
+    return _as_typed(shape, value)
 
 
 def is_shown(shape: Field | None, record: RecordData) -> bool:

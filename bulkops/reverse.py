@@ -25,7 +25,8 @@ from bulkops.targets.base import RecordData
 from bulkops.wording import counted
 
 _ENDS = ("Complete", "Inactive", "Canceled")  # what people call a status of what is no longer to be done
-_CREATED, _CHANGED = ("createDate", "createDateTime"), ("lastModifiedDate", "lastModifiedDateTime")
+_CREATED = ("createDate", "createDateTime", "createdDateTime")
+_CHANGED = ("lastModifiedDate", "lastModifiedDateTime", "updateDateTime")
 AT_ONCE = timedelta(minutes=1)  # what the API does itself along with a create
 GONE = "it cannot be brought back: the API gives every record a new id"
 
@@ -148,8 +149,13 @@ def _of_update(
     fields: dict[str, FieldDiff] = {}
     for name, diff in applied.fields.items():
         field = shape.find(name)
-        now = current.get(field.name if field else name)
-        if isinstance(diff.before, Unknown) or equal(field, now, diff.before):
+        now: Value | Unknown = current.get(field.name if field else name)
+        if isinstance(diff.before, Unknown):
+            continue
+        if isinstance(now, Unknown):  # the way back makes the API change it first
+            fields[name] = FieldDiff(before=UNKNOWN, after=diff.before)
+            continue
+        if equal(field, now, diff.before):
             continue
         if equal(field, diff.before, diff.after):  # somebody else had set it to that: no doing of ours
             continue
@@ -220,8 +226,8 @@ def _of_create(
         if filled := _filled(applied, shape, current):
             return _rejected(
                 change,
-                f"{filled} of {shape.name} {change.id}, which was not sent: somebody filled "
-                "it in since it was created. Empty it, or delete the record in Autotask",
+                f"{filled} of {shape.name} {change.id}, which was not sent: it was filled in since, by "
+                "somebody or by the API. Empty it, or delete the record in Autotask",
             )
         fields = {
             name: FieldDiff(before=before_value(shape.find(name), value), after=None)

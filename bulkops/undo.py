@@ -149,9 +149,14 @@ async def _in_order(plan: Plan, ways: Sequence[_Way], reads: Reads) -> list[_Way
     theirs again, unless something comes or goes on which such an entry hangs.
     """
     ordered = list(ways)
-    made = {step.entity for step, first, last in _steps(plan) if {*"cd"} & {*plan.actions[first - 1 : last]}}
+    letters = {
+        (step.entity, one) for step, first, last in _steps(plan) for one in {*plan.actions[first - 1 : last]}
+    }
+    made = {entity for entity, letter in letters if letter in "cd"}
     for way in reversed(ways):
         step, rows, _ = way
+        if (step.entity, "d") not in letters:  # nobody comes back
+            continue
         led = [hop.entity for hop in FOLLOWED.get(step.entity, ())]
         places = [place for place, (one, _, _) in enumerate(ordered) if one.entity in led]
         if not places or places[-1] < ordered.index(way):
@@ -215,7 +220,7 @@ class _Undoing:
         way = WayBack(rows, shape, self._shared, name=step.name)
         labels = [kind for name in self._limits if (kind := label_kind(name, shape))]
         async for row, back, fate in way.changes(before):
-            change = self._shared.aftermath.chained(back)
+            change = self._shared.aftermath.chained(back, shape)
             self._n += 1
             self._writer.add(row, change)
             self.totals.add(change, labels)

@@ -308,7 +308,7 @@ class WayBack:
     def _met(self, records: Sequence[RecordData | None]) -> list[RecordData | None]:
         """The records as the steps taken back before this one leave them."""
         name = self._shape.name
-        return [record and self._shared.aftermath.seen(name, [record])[0] for record in records]
+        return [record and self._shared.aftermath.met(name, [record])[0] for record in records]
 
     async def _read(self, fates: Sequence[Fate]) -> list[RecordData | None]:
         ids = sorted({fate.id for fate in fates if fate.id is not None})

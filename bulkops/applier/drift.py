@@ -45,10 +45,13 @@ def drifted(
     record: RecordData,
     labels: Labels = NO_LABELS,
     people: Mapping[str, str] = NO_NAMES,
+    *,
+    own: Collection[str] = (),
 ) -> Drift:
     """What `record`, as it is now, says of the fields that `change` was planned from.
 
-    `labels`: by field and value, what people call a value that is a number; `people`: resources by id.
+    `own` are those that the plan itself has made the API change. `labels`: by field and value, what people
+    call a value that is a number; `people`: resources by id.
     """
     is_delete = change.action is Action.DELETE
     texts: list[str] = []
@@ -60,7 +63,9 @@ def drifted(
         now = record.get(field.name)
         if not is_delete and equal(field, now, diff.after):
             done += 1
-        elif not isinstance(diff.before, Unknown | Created) and not equal(field, now, diff.before):
+        elif not (
+            isinstance(diff.before, Unknown | Created) or name in own or equal(field, now, diff.before)
+        ):
             texts.append(_text(name, diff.before, now, labels))
     if is_delete:
         texts += _filled(shape, change, record, labels)

@@ -91,6 +91,7 @@ class Guard:
         self._knowledge = knowledge
         self._overwrites = on_drift is OnDrift.OVERWRITE
         self._names = KnownNames(plan)
+        self._is_back = any(step.action == "undo" for step in plan.header.steps)
         self._written = {step.entity for step in plan.header.steps}
         self._asked_for: set[int] = set()  # people
 
@@ -268,7 +269,8 @@ class Guard:
         if (entity, id) != (change.entity, change.id):
             drift = strayed(shape, change, record, labels, who)
         else:
-            drift = drifted(shape, change, record, labels, who)
+            own = {name for name, n in change.moved.items() if self._knowledge.is_applied(n)}
+            drift = drifted(shape, change, record, labels, who, own=own)
             if before := {**found_in(shape, change, record), **self._lost(shape, change, record, now)}:
                 seen.before[change.n] = before
         if drift.is_done:
@@ -317,6 +319,9 @@ class Guard:
         if is_so:
             return ""
         held = now.belonging(tally, id)
+        if self._is_back and restated(now.shapes[tally.entity], tally, held):
+            # What the way back makes the API change is restored as the plan saw it.
+            return recounted(tally, held) or f"what its {tally.word}s hold is other by now"
         others = tally.records.keys() ^ held.records.keys() if tally.entity in self._written else ()
         own = self._knowledge.ours(tally.entity, others, ()) if others else ()
         return recounted(tally, held, own, is_over=self._overwrites)

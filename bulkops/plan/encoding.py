@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from bulkops.change import UNKNOWN, Action, Change, FieldDiff, Unknown
+from bulkops.change import NOT_MOVED, UNKNOWN, Action, Change, FieldDiff, Unknown
 from bulkops.record import Created, FromStep, Held, Lookup, Premise, StoredText, Tally, Value
 
 _PLAIN = frozenset({str, bool, type(None)})
@@ -139,7 +139,7 @@ def decoded(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: decode(value) for name, value in values.items()}
 
 
-_PLAIN_FIELDS = ("marker", "cleared", "waits_for", "barrier", "notes")
+_PLAIN_FIELDS = ("marker", "cleared", "waits_for", "barrier", "moved", "notes")
 
 
 def premise_parts(premise: Premise) -> list[Any]:
@@ -251,6 +251,7 @@ def change_from_json(n: int, text: str) -> Change:
         marker=data.get("marker", ""),
         waits_for=tuple(data.get("waits_for", ())),
         barrier=data.get("barrier", 0),
+        moved=data.get("moved", NOT_MOVED),
         reason=data.get("reason"),
         notes=tuple(data.get("notes", ())),
     )

@@ -10,17 +10,19 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from bulkops.change import UNKNOWN, Action, Change, Unknown
+from bulkops.change import UNKNOWN, Action, Change, Unknown, equal
 from bulkops.plan.encoding import decode, dump, encode, load
-from bulkops.record import Value
+from bulkops.record import Scalar, Value
+from bulkops.schema import Entity
 from bulkops.scratch import open_scratch
 from bulkops.targets.base import RecordData
 
 HELPED = {"Tasks": "TaskSecondaryResources"}
 """What a plan may create and then put people on, under rules that look at both."""
 _OF_NEW = ("title", "assignedResourceID", "billingCodeID", "departmentID")  # what is remembered of it
+A_BATCH = 5_000  # records, of which it is remembered what they hold until their rows are planned
 _NEW = " (new)"  # behind the entity of a record that has the number of its row for an id
 
 
@@ -37,6 +39,8 @@ class Aftermath:
         if counted.total() > 1:
             self._shared |= counted.keys() & set(also)
         self._moved: set[str] = set()  # entities of which rows make the API change records
+        self._expected: dict[int, list[tuple[str, int, Collection[str]]]] = {}
+        self._held: dict[tuple[str, int], RecordData] = {}  # what moved records hold, until they are planned
         self._made = {entity for entity, helpers in HELPED.items() if helpers in counted}
         self._file = open_scratch(
             "CREATE TABLE left (entity TEXT, id INTEGER, n INTEGER, is_gone INTEGER, fields TEXT,"
@@ -68,6 +72,7 @@ class Aftermath:
             self._shared |= {tally.entity} if self._is_back else set()
             for id in tally.records:
                 self._leave(tally.entity, id, change.n, becomes)
+        self._move(change.n, is_write=change.action.is_write)
 
     def _leave(
         self, entity: str, id: int, n: int, fields: Mapping[str, Value | Unknown], *, is_gone: bool = False
@@ -75,11 +80,17 @@ class Aftermath:
         if entity in self._shared:
             self._put(entity, id, n, fields, is_gone=is_gone)
 
-    def moved(self, n: int, entity: str, id: int, names: Collection[str]) -> None:
-        """Row `n` makes the API change these fields of a record as well, nobody knows to what."""
-        self._moved.add(entity)
-        is_gone = self.gone_by(entity, id) is not None
-        self._put(entity, id, n, dict.fromkeys(names, UNKNOWN), is_gone=is_gone)
+    def expect(self, n: int, moves: Iterable[tuple[str, int, Collection[str]]]) -> None:
+        """Row `n`, if it goes, makes the API change these fields of records as well, nobody knows to what."""
+        if found := list(moves):
+            self._expected[n] = found
+
+    def _move(self, n: int, *, is_write: bool) -> None:
+        expected = self._expected.pop(n, ())
+        for entity, id, names in expected if is_write else ():
+            self._moved.add(entity)
+            is_gone = self.gone_by(entity, id) is not None
+            self._put(entity, id, n, dict.fromkeys(names, UNKNOWN), is_gone=is_gone)
 
     def _put(
         self, entity: str, id: int, n: int, fields: Mapping[str, Value | Unknown], *, is_gone: bool = False
@@ -99,23 +110,44 @@ class Aftermath:
         left = {name: decode(value) for name, (value, _) in self._left(entity, id).items()}
         return {name: value for name, value in left.items() if value != UNKNOWN}
 
-    def chained(self, change: Change) -> Change:
+    def chained(self, change: Change, shape: Entity) -> Change:
         """An update that builds on what earlier rows leave: it waits for them, and falls with them. What they
-        make the API change is none of its own before.
+        make the API change is told, so that it is no drift.
         """
         if change.action is not Action.UPDATE or change.entity not in (self._shared | self._moved):
             return change
         left = self._left(change.entity, change.id)
-        mine = {name: left[name] for name in change.fields if name in left and left[name][1] != change.n}
-        if not mine:
-            return change
-        unknown = {name for name, (value, _) in mine.items() if decode(value) == UNKNOWN}
-        fields = {
-            name: replace(diff, before=UNKNOWN) if name in unknown else diff
-            for name, diff in change.fields.items()
-        }
-        waits_for = {*change.waits_for, *(n for _, n in mine.values() if n < change.n)}
-        return replace(change, fields=fields, waits_for=tuple(sorted(waits_for)))
+        mine = {name: left[name] for name in change.fields if name in left}
+        moved = {name: n for name, (value, n) in mine.items() if decode(value) == UNKNOWN}
+        held = self._held.get((change.entity, change.id or 0), {})
+        fields = dict(change.fields)
+        for name in moved.keys() & held.keys():
+            # What it holds already is written for what it becomes, from a value that nobody knows.
+            if not equal(shape.find(name), held[name], fields[name].after):
+                fields[name] = replace(fields[name], before=held[name])
+        builds_on = {n for name, (_, n) in mine.items() if name not in moved}
+        waits_for = tuple(sorted({*change.waits_for, *builds_on}))
+        return replace(change, fields=fields, waits_for=waits_for, moved=moved) if mine else change
+
+    def met(self, entity: str, records: Sequence[RecordData]) -> Sequence[RecordData]:
+        """As `seen`, with UNKNOWN in what earlier rows make the API change: whatever is wanted there is to be
+        written, also what the record holds already.
+        """
+        seen = self.seen(entity, records)
+        if entity not in self._moved:
+            return seen
+        if len(self._held) > A_BATCH:
+            self._held.clear()
+        return [self._unsettled(entity, record) for record in seen]
+
+    def _unsettled(self, entity: str, record: RecordData) -> RecordData:
+        id = int(record["id"] or 0)
+        left = self._left(entity, id)
+        moved = [name for name, (value, _) in left.items() if name in record and decode(value) == UNKNOWN]
+        if not moved:
+            return record
+        self._held[entity, id] = record
+        return {**record, **dict.fromkeys(moved, cast("Scalar", UNKNOWN))}
 
     def seen(self, entity: str, records: Sequence[RecordData]) -> Sequence[RecordData]:
         """The records as a later step will meet them."""

@@ -206,7 +206,7 @@ class _Planning:
             )
             async for batch in planner.planned():
                 for row, change in batch:
-                    self._add(row, change, labels)
+                    self._add(row, self._aftermath.chained(change, ready.entity), labels)
                     notices.add(change)
                     again.add(row, change)
                     coverage.add(change)
@@ -225,7 +225,6 @@ class _Planning:
         self.warnings.extend((*utc_warnings(ready), *told_of_rows))
 
     def _add(self, row: Row, change: Change, labels: Sequence[LabelKind]) -> None:
-        change = self._aftermath.chained(change)
         self._writer.add(row, change)
         self._n = change.n
         self.totals.add(change, labels)

@@ -58,10 +58,9 @@ class Written:
             if isinstance(above, int):
                 self._created[change.entity][above].append(person if isinstance(person, int) else NOBODY)
 
-    def move(self, n: int, findings: Sequence[Finding]) -> None:
+    def expect(self, n: int, findings: Sequence[Finding]) -> None:
         """What row `n` makes the API change besides."""
-        for entity, id, names in (moved for finding in findings for moved in finding.moves):
-            self._aftermath.moved(n, entity, id, names)
+        self._aftermath.expect(n, [moved for finding in findings for moved in finding.moves])
 
     def is_written(self, entity: str) -> bool:
         return entity in self._entities
@@ -120,7 +119,7 @@ class Judging:
         for change, _, _ in changes:
             if not is_rejected(found.get(change.n, ())):
                 self._written.note(change)
-                self._written.move(change.n, found.get(change.n, ()))
+                self._written.expect(change.n, found.get(change.n, ()))
         return found
 
     async def _settled(self, cases: Sequence[Case]) -> dict[int, Sequence[Finding]]:
@@ -140,7 +139,7 @@ class Judging:
             found[case.change.n] = judge(case)
             if not is_rejected(found[case.change.n]):
                 self._written.note(case.change)
-                self._written.move(case.change.n, found[case.change.n])
+                self._written.expect(case.change.n, found[case.change.n])
         return found
 
     def labelled(self, labels: Labels, shapes: Mapping[str, Mapping[str, Any]]) -> Labels:

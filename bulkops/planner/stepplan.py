@@ -218,7 +218,7 @@ class StepPlanner:
                     if draft.row.found is None
                     else [dict(draft.row.found)]
                 )
-                draft.found = self._aftermath.seen(self._ready.entity.name, records)
+                draft.found = self._aftermath.met(self._ready.entity.name, records)
 
     # --- drafts to changes ---
 

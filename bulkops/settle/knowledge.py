@@ -176,6 +176,10 @@ class Knowledge:
             return None
         return self._steps[bisect_right(self._firsts, n) - 1].entity, id
 
+    def is_applied(self, n: int) -> bool:
+        """Whether change `n` has gone."""
+        return self._journal.kind(n) is Kind.APPLIED
+
     async def learn(self, known: Known, doubts: Sequence[Doubt]) -> None:
         """Reads some of our own records back: who created them, what the server made of them.
 

@@ -85,8 +85,8 @@ async def test_a_created_record_that_somebody_completed_is_not_deleted(tmp_path:
     (back,) = (await undone(tmp_path, target)).changes()
     assert back.action == "rejected"
     assert back.reason == (
-        f"emailAddress is 'n@example.com' of Contacts {contact['id']}, which was not sent: somebody filled "
-        "it in since it was created. Empty it, or delete the record in Autotask"
+        f"emailAddress is 'n@example.com' of Contacts {contact['id']}, which was not sent: it was filled in "
+        "since, by somebody or by the API. Empty it, or delete the record in Autotask"
     )
 
 

@@ -120,12 +120,11 @@ def moves_successors(case: Case) -> Iterator[Finding]:
         return
     rows = case.related.many("TaskPredecessors", "predecessorTaskID", case.change.id)
     if rows:
-        ids = [id for row in rows if (id := known_id(row, "successorTaskID")) is not None]
+        ids = [str(row.get("successorTaskID")) for row in rows]
         yield effect(
             "the tasks that follow it may be moved by the API as well",
-            detail=f"successors: {_some(list(map(str, ids)))}",
+            detail=f"successors: {_some(ids)}",
             stays="that may have moved others",
-            moves=tuple(("Tasks", id, _DATES) for id in ids),
         )
 
 
