@@ -65,8 +65,7 @@ class Aftermath:
             self._put(change.entity + _NEW, change.n, change.n, told)
         if change.action in (Action.UPDATE, Action.DELETE) and change.id is not None:
             is_gone = change.action is Action.DELETE
-            emptied = dict.fromkeys(change.loses, 0)
-            self._leave(change.entity, change.id, change.n, {**emptied, **change.after()}, is_gone=is_gone)
+            self._leave(change.entity, change.id, change.n, change.after(), is_gone=is_gone)
         if (tally := change.along) is not None:
             becomes = {**dict.fromkeys(tally.keeps, 0), tally.field: tally.unless}
             self._shared |= {tally.entity} if self._is_back else set()

@@ -76,6 +76,21 @@ async def test_what_is_not_shown_at_all_goes_with_what_is(
     assert len(target.writes) == 1
 
 
+async def test_what_is_not_shown_is_sent_once_more_where_the_answer_was_lost(tmp_path: Path) -> None:
+    """Nobody refused it: the status is there, and the hours go once more, which does no harm."""
+    target = tenant(LOST)
+
+    def unshown(commit: Commit) -> int:
+        commit()
+        del target.rows["Tasks"][3]["remainingHours"]
+        raise LOST
+
+    target.script("update", [unshown])
+    plan = plan_of(tmp_path, [task(BOTH)])
+    assert (await apply(plan, target)).counts["applied"] == 1
+    assert [dict(write.values) for write in target.writes[1:]] == [{"remainingHours": 2.5}]
+
+
 async def test_a_refusal_of_what_is_not_shown_is_believed(tmp_path: Path) -> None:
     """Nothing else tells whether it was done."""
     target = tenant(STRANGE)
