@@ -73,7 +73,10 @@ async def test_hours_that_somebody_set_are_not_overwritten(tmp_path: Path, field
 
 
 @pytest.mark.parametrize("status", [8, 5], ids=["opened again", "complete still"])
-async def test_hours_that_the_plan_did_not_take_stay(tmp_path: Path, status: int) -> None:
+@pytest.mark.parametrize("hours", [{"remainingHours": 0.0}, {}], ids=["no hours", "hours that are not shown"])
+async def test_hours_that_the_plan_did_not_take_stay(
+    tmp_path: Path, status: int, hours: dict[str, Scalar]
+) -> None:
     """Somebody had completed the task before it was applied, and maybe opened it again after: nothing of that
     is ours, and only what is goes back.
     """
@@ -81,7 +84,8 @@ async def test_hours_that_the_plan_did_not_take_stay(tmp_path: Path, status: int
     plan = await planned(
         tmp_path, target, COMPLETED.replace("status: State", "status: State, title: {value: x}")
     )
-    target.rows["Tasks"][3] |= DONE
+    del target.rows["Tasks"][3]["remainingHours"]
+    target.rows["Tasks"][3] |= {"status": 5, **hours}
     await apply(plan, target, OnDrift.OVERWRITE)
     target.rows["Tasks"][3]["status"] = status
     (back,) = (await undone(tmp_path, target)).changes()

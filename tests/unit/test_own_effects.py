@@ -215,3 +215,16 @@ async def test_what_the_way_back_would_overwrite_holds_its_project(tmp_path: Pat
     assert (await apply(undo, target)).counts["held"] == 2
     assert "what its open tasks hold is other by now" in (undo.fate(1).reason or "")
     assert (target.rows["Tasks"][3]["status"], target.rows["Tasks"][3]["remainingHours"]) == (8, 6.0)
+
+
+async def test_the_way_back_falls_as_the_way_there(tmp_path: Path, target: Doing) -> None:
+    """Two rows of one record: the first one goes back after the second, and not without it."""
+    again = step("again", "Tasks", "{id: Id, title: Title}")
+    files = {"title": FILES["title"], "again": "Id,Title\n3,newer\n"}
+    plan = await planned(tmp_path, target, TITLE + again, **files)
+    assert (await apply(plan, target)).counts["applied"] == 2
+    undo = await build_undo(plan, target, tmp_path / "back.plan")
+    assert [change.waits_for for change in undo.changes()] == [(), (1,)]
+    target.rows["Tasks"][3]["title"] = "theirs"
+    assert (await apply(undo, target)).counts["held"] == 2
+    assert undo.fate(2).reason == "row 1, which it needs, is held"

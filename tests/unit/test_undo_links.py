@@ -183,3 +183,24 @@ async def test_people_leave_a_call_before_what_they_hang_on_goes(tmp_path: Path)
         "ServiceCallTasks",
         "Tasks",
     ]
+
+
+async def test_people_who_only_leave_a_call_leave_it_first(tmp_path: Path) -> None:
+    """Nobody comes back on it, so the way back is from the last step to the first."""
+    target = MemoryTarget(
+        {
+            "Resources": [{"id": n, "firstName": "A", "lastName": "B", "isActive": True} for n in (12, 13)],
+            "ServiceCalls": [{"id": 8, "companyID": 7, "status": 1}],
+            "ServiceCallTasks": [{"id": 80, "serviceCallID": 8, "taskID": 3}],
+            "Tasks": [TASK],
+        }
+    )
+    (tmp_path / "tasks.csv").write_text("Id,Who,Call\n3,12,80\n", "utf-8")
+    first, _, last = CALL.partition("  - {name: about")
+    sent = "  - {name: sent" + last.partition("  - {name: sent")[2]
+    sent = sent.replace("{column: Id, from: about}", "Call")
+    (tmp_path / "job.yaml").write_text(first + sent, "utf-8")
+    plan = await build_plan(load_job(tmp_path / "job.yaml"), target, tmp_path / "x.plan")
+    assert (await apply_plan(plan, target)).counts["applied"] == 2
+    undo = await build_undo(plan, target, tmp_path / "x.undo.plan")
+    assert [step.name for step in undo.header.steps] == ["sent", "tasks"]
