@@ -87,9 +87,10 @@ class Aftermath:
     def _move(self, n: int, *, is_write: bool) -> None:
         expected = self._expected.pop(n, ())
         for entity, id, names in expected if is_write else ():
-            self._moved.add(entity)
-            is_gone = self.gone_by(entity, id) is not None
-            self._put(entity, id, n, dict.fromkeys(names, UNKNOWN), is_gone=is_gone)
+            if entity in self._shared:
+                self._moved.add(entity)
+                is_gone = self.gone_by(entity, id) is not None
+                self._put(entity, id, n, dict.fromkeys(names, UNKNOWN), is_gone=is_gone)
 
     def _put(
         self, entity: str, id: int, n: int, fields: Mapping[str, Value | Unknown], *, is_gone: bool = False
@@ -113,7 +114,7 @@ class Aftermath:
         """An update that builds on what earlier rows leave: it waits for them, and falls with them. What they
         make the API change is told, so that it is no drift.
         """
-        if change.action is not Action.UPDATE or change.entity not in (self._shared | self._moved):
+        if change.action is not Action.UPDATE or change.entity not in self._shared:
             return change
         left = self._left(change.entity, change.id)
         mine = {name: left[name] for name in change.fields if name in left}
